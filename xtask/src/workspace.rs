@@ -1,0 +1,292 @@
+//! Where things are: the repository, cargo's target directory, the artifacts in it, and the
+//! commands of the Rust toolchain.
+
+use crate::process;
+use anyhow::{Context, Result};
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The target that the core component is compiled for.
+pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
+
+/// The cargo profile that the core component is compiled with.
+pub(crate) const GUEST_PROFILE: &str = "guest";
+
+/// The repository and its target directory, both as absolute paths.
+#[derive(Clone, Debug)]
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target_dir: PathBuf,
+}
+
+/// A build of the core component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// The component that the hosts embed.
+    Normal,
+    /// A component that traps on purpose, for the tests of how the hosts report it.
+    Broken,
+}
+
+/// A cargo profile of the host programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quick to build, for tests and development.
+    Dev,
+    /// What users run.
+    Release,
+}
+
+impl Workspace {
+    /// Finds the repository that this xtask belongs to. `CARGO_TARGET_DIR` is honoured.
+    ///
+    /// # Errors
+    /// When the current directory is gone, so that a relative path means nothing.
+    pub(crate) fn locate() -> Result<Self> {
+        // `cargo run` sets the variable; what was true at compile time is the next best guess.
+        let manifest_dir = env::var_os("CARGO_MANIFEST_DIR")
+            .filter(|dir| Path::new(dir).ends_with("xtask"))
+            .unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
+        let root = Path::new(&manifest_dir)
+            .parent()
+            .context("xtask has no parent directory")?
+            .to_path_buf();
+        let target_dir = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
+            .into_iter()
+            .find_map(|name| env::var_os(name).filter(|value| !value.is_empty()))
+            .map_or_else(|| root.join("target"), PathBuf::from);
+        let target_dir =
+            std::path::absolute(target_dir).context("could not find the target directory")?;
+        Ok(Self { root, target_dir })
+    }
+
+    /// The root of the repository.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Cargo's target directory: everything that xtask makes is beneath it.
+    pub(crate) fn target_dir(&self) -> &Path {
+        &self.target_dir
+    }
+
+    /// Where the core component and its precompiled forms lie for the hosts' build scripts.
+    pub(crate) fn component_dir(&self) -> PathBuf {
+        self.target_dir.join("component")
+    }
+
+    /// The core component as WebAssembly.
+    pub(crate) fn component_wasm(&self, variant: Variant) -> PathBuf {
+        self.component_dir()
+            .join(format!("{}.wasm", variant.artifact_stem()))
+    }
+
+    /// The core component as machine code for one target.
+    pub(crate) fn component_cwasm(&self, variant: Variant, triple: &str) -> PathBuf {
+        self.component_dir()
+            .join(format!("{}.{triple}.cwasm", variant.artifact_stem()))
+    }
+
+    /// Where cargo leaves the component; both variants have this name.
+    pub(crate) fn guest_output(&self) -> PathBuf {
+        self.target_dir
+            .join(GUEST_TARGET)
+            .join(GUEST_PROFILE)
+            .join("btdt_core.wasm")
+    }
+
+    /// Where cargo leaves a program for this machine, for example `btdt`.
+    pub(crate) fn program(&self, profile: Profile, name: &str) -> PathBuf {
+        self.program_for(profile, None, name)
+    }
+
+    /// Where cargo leaves a program that was built with `--target`, or without it for `None`.
+    pub(crate) fn program_for(
+        &self,
+        profile: Profile,
+        triple: Option<&str>,
+        name: &str,
+    ) -> PathBuf {
+        let mut path = self.target_dir.clone();
+        path.extend(triple);
+        path.join(profile.directory())
+            .join(format!("{name}{}", env::consts::EXE_SUFFIX))
+    }
+
+    /// A cargo command for this repository, working on the same target directory.
+    ///
+    /// What `cargo run` told *this* program about itself is taken out of the environment: build
+    /// scripts that watch such variables would otherwise run again for nothing.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command
+            .current_dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target_dir)
+            // Artifacts are expected in target/release, not in target/<triple>/release.
+            .env_remove("CARGO_BUILD_TARGET");
+        for name in variable_names(|name| {
+            name.starts_with("CARGO_PKG_")
+                || name.starts_with("CARGO_MANIFEST_")
+                || name == "CARGO_BUILD_TARGET_DIR"
+        }) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// A cargo command for the guest: none of the flags that someone set for the host's compiler.
+    pub(crate) fn guest_cargo(&self) -> Command {
+        let mut command = self.cargo();
+        for name in variable_names(is_for_host_builds_only) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// The triple of this machine, as the compiler names it.
+    ///
+    /// # Errors
+    /// When `rustc -vV` fails or says nothing about its host.
+    pub(crate) fn host_triple(&self) -> Result<String> {
+        let text = process::capture(rustc(&self.root).arg("-vV"))?;
+        parse_host_triple(&text).context("`rustc -vV` names no host triple")
+    }
+}
+
+impl Variant {
+    fn artifact_stem(self) -> &'static str {
+        match self {
+            Self::Normal => "btdt-core",
+            Self::Broken => "btdt-core-broken",
+        }
+    }
+}
+
+impl Profile {
+    /// The directory beneath the target directory.
+    fn directory(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// The compiler that cargo uses.
+pub(crate) fn rustc(directory: &Path) -> Command {
+    let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.current_dir(directory);
+    command
+}
+
+fn parse_host_triple(version_text: &str) -> Option<String> {
+    version_text
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(|triple| triple.trim().to_owned())
+}
+
+/// Whether a variable configures how the host's code is compiled and must not reach the guest.
+fn is_for_host_builds_only(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_BUILD_RUSTC_WRAPPER",
+        "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+    ];
+    NAMES.contains(&name)
+        || name.starts_with("CARGO_PROFILE_")
+        || (name.starts_with("CARGO_TARGET_") && name != "CARGO_TARGET_DIR")
+}
+
+fn variable_names(wanted: impl Fn(&str) -> bool) -> Vec<OsString> {
+    env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| name.to_str().is_some_and(&wanted))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Workspace {
+        Workspace {
+            root: PathBuf::from("/repo"),
+            target_dir: PathBuf::from("/repo/target"),
+        }
+    }
+
+    #[test]
+    fn the_repository_has_the_wit_package_and_the_manifest() {
+        let workspace = Workspace::locate().unwrap();
+        assert!(workspace.root().join("Cargo.toml").is_file());
+        assert!(workspace.root().join("xtask/Cargo.toml").is_file());
+        assert!(workspace.target_dir().is_absolute());
+    }
+
+    #[test]
+    fn variants_have_different_artifacts() {
+        let workspace = sample();
+        let path = |variant| workspace.component_cwasm(variant, "x86_64-unknown-linux-gnu");
+        assert!(
+            path(Variant::Normal).ends_with("component/btdt-core.x86_64-unknown-linux-gnu.cwasm")
+        );
+        assert!(
+            path(Variant::Broken)
+                .ends_with("component/btdt-core-broken.x86_64-unknown-linux-gnu.cwasm")
+        );
+        assert!(
+            workspace
+                .component_wasm(Variant::Normal)
+                .ends_with("component/btdt-core.wasm")
+        );
+    }
+
+    #[test]
+    fn programs_lie_where_cargo_puts_them() {
+        let workspace = sample();
+        assert!(
+            workspace
+                .program(Profile::Release, "btdt")
+                .starts_with("/repo/target/release")
+        );
+        assert!(
+            workspace
+                .program_for(Profile::Dev, Some("aarch64-unknown-linux-gnu"), "btdt")
+                .starts_with("/repo/target/aarch64-unknown-linux-gnu/debug")
+        );
+    }
+
+    #[test]
+    fn host_flags_do_not_reach_the_guest() {
+        for name in [
+            "RUSTFLAGS",
+            "CARGO_PROFILE_RELEASE_LTO",
+            "CARGO_TARGET_X86_64_LINKER",
+        ] {
+            assert!(is_for_host_builds_only(name), "{name}");
+        }
+        for name in [
+            "CARGO_TARGET_DIR",
+            "CARGO_HOME",
+            "PATH",
+            "CARGO_NET_OFFLINE",
+        ] {
+            assert!(!is_for_host_builds_only(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_host_triple_is_read_from_the_compilers_own_words() {
+        let text = "rustc 1.95.0\nbinary: rustc\nhost: x86_64-unknown-linux-gnu\nrelease: 1.95.0\n";
+        assert_eq!(parse_host_triple(text).unwrap(), "x86_64-unknown-linux-gnu");
+        assert_eq!(parse_host_triple("nothing"), None);
+    }
+}
