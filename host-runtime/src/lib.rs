@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The native side that every host shares: the capabilities of `btdt-ports`, implemented.
+//!
+//! The backends ([`tree`], [`storage`]) know nothing of WebAssembly; [`engine`] loads the core
+//! component and connects its imports to them. The two backends do not know each other either:
+//! chunks pass between them through [`transfer`].
+
+#[cfg(feature = "engine")]
+pub mod engine;
+pub mod storage;
+pub mod transfer;
+pub mod tree;
+pub mod workers;

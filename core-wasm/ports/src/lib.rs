@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The capabilities that the core needs from its host, as plain Rust traits and types.
+//!
+//! They mirror the interfaces in `wit/` one to one and are the only vocabulary that the two sides
+//! share. The core (`btdt-core`) is written against them; in the component they are implemented
+//! by the generated bindings, and natively by the backends of `btdt-host-runtime`. That is why
+//! the whole core can be tested without a WebAssembly runtime, and why the same backends can
+//! serve inside a component.
+//!
+//! What is absent on purpose: policy. Nothing here decides what is stored, kept, restored or
+//! deleted.
+
+pub mod environment;
+pub mod error;
+pub mod storage;
+pub mod tree;
+pub mod types;
+
+pub use environment::{Environment, Severity};
+pub use error::{IoError, IoErrorKind};
+pub use storage::{
+    AsideObject, Damage, Leftovers, LockMode, ObjectFault, ObjectInfo, ObjectKind, ObjectName,
+    Objects, PutOutcome, RecordVersion, Records, StoredRecord, SweepId,
+};
+pub use tree::{
+    ChunkPlan, CutSizes, DirectoryPlan, DirectoryState, Entry, EntryKind, Existing, FileFault, FilePlan,
+    FollowLinks, Group, HardLinkPlan, LinkId, MaterializeBatch, MaterializeError,
+    MaterializeSummary, Materializer, MetadataPlan, PackBatch, PackError, PackFile, Packed,
+    PackedChunk, Packer, Placement, RemovalPlan, Segment, SymlinkPlan, Tree,
+};
+pub use types::{Algorithm, Digest, Timestamp};

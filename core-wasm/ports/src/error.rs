@@ -1,0 +1,95 @@
+//! Why an operation of the host did not succeed.
+
+use std::fmt;
+
+/// The kind of an [`IoError`]: the cases that the core tells apart, plus the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoErrorKind {
+    /// There is nothing of that name.
+    NotFound,
+    /// The process may not do that.
+    AccessDenied,
+    /// The file system is mounted read-only.
+    ReadOnly,
+    /// Something of that name is there already.
+    AlreadyExists,
+    /// A directory was needed.
+    NotADirectory,
+    /// Something else than a directory was needed.
+    IsADirectory,
+    /// The device or a quota is full.
+    NoSpace,
+    /// A path leads through a symbolic link, or through too many.
+    SymlinkLoop,
+    /// A name or path is longer than the system allows.
+    NameTooLong,
+    /// A file is larger than the caller is prepared to take.
+    TooLarge,
+    /// The host cannot do that at all.
+    Unsupported,
+    /// Anything else; the code of the operating system says what.
+    Other,
+}
+
+/// A failed operation on a file, a directory or a stored object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoError {
+    /// What the core may decide upon.
+    pub kind: IoErrorKind,
+    /// The operating system's number for the error, where there is one: for the message only.
+    pub os_code: Option<i32>,
+}
+
+impl IoError {
+    /// An error that has no code of the operating system.
+    #[must_use]
+    pub const fn new(kind: IoErrorKind) -> Self {
+        IoError { kind, os_code: None }
+    }
+}
+
+impl fmt::Display for IoError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(code) = self.os_code {
+            return std::io::Error::from_raw_os_error(code).fmt(formatter);
+        }
+        formatter.write_str(match self.kind {
+            IoErrorKind::NotFound => "No such file or directory",
+            IoErrorKind::AccessDenied => "Permission denied",
+            IoErrorKind::ReadOnly => "Read-only file system",
+            IoErrorKind::AlreadyExists => "File exists",
+            IoErrorKind::NotADirectory => "Not a directory",
+            IoErrorKind::IsADirectory => "Is a directory",
+            IoErrorKind::NoSpace => "No space left on device",
+            IoErrorKind::SymlinkLoop => "Too many levels of symbolic links",
+            IoErrorKind::NameTooLong => "File name too long",
+            IoErrorKind::TooLarge => "File too large",
+            IoErrorKind::Unsupported => "Operation not supported",
+            IoErrorKind::Other => "Input/output error",
+        })
+    }
+}
+
+impl std::error::Error for IoError {}
+
+impl From<std::io::Error> for IoError {
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let kind = match error.kind() {
+            ErrorKind::NotFound => IoErrorKind::NotFound,
+            ErrorKind::PermissionDenied => IoErrorKind::AccessDenied,
+            ErrorKind::ReadOnlyFilesystem => IoErrorKind::ReadOnly,
+            ErrorKind::AlreadyExists => IoErrorKind::AlreadyExists,
+            ErrorKind::NotADirectory => IoErrorKind::NotADirectory,
+            ErrorKind::IsADirectory => IoErrorKind::IsADirectory,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => IoErrorKind::NoSpace,
+            ErrorKind::InvalidFilename => IoErrorKind::NameTooLong,
+            ErrorKind::FileTooLarge => IoErrorKind::TooLarge,
+            ErrorKind::Unsupported => IoErrorKind::Unsupported,
+            // `ErrorKind::FilesystemLoop` is not stable; its text is.
+            _ if error.to_string().contains("symbolic links") => IoErrorKind::SymlinkLoop,
+            _ => IoErrorKind::Other,
+        };
+        IoError { kind, os_code: error.raw_os_error() }
+    }
+}

@@ -1,0 +1,3 @@
+//! Backends that keep a cache: one per file.
+
+pub mod codec;
