@@ -195,8 +195,11 @@ pub enum Existing {
 pub enum DirectoryState {
     /// Nothing: it is made.
     Absent,
-    /// A directory: it stays, with what is in it.
+    /// A directory that has the mode and time it should have. It stays, with what is in it; if
+    /// the plan changes something in it, mode and time are set again at the end.
     Present,
+    /// A directory that stays, but whose mode or time has to be set at the end.
+    Outdated,
     /// Something else, which is replaced.
     Obstructed,
 }
