@@ -89,12 +89,21 @@ impl Workspace {
             .join(format!("{}.{triple}.cwasm", variant.artifact_stem()))
     }
 
-    /// Where cargo leaves the component; both variants have this name.
-    pub(crate) fn guest_output(&self) -> PathBuf {
-        self.target_dir
+    /// Where cargo leaves a variant of the component.
+    pub(crate) fn guest_output(&self, variant: Variant) -> PathBuf {
+        self.guest_target_dir(variant)
             .join(GUEST_TARGET)
             .join(GUEST_PROFILE)
             .join("btdt_core.wasm")
+    }
+
+    /// The broken variant has a target directory of its own: cargo gives both the same file name,
+    /// and would take the one for the other when it finds nothing to rebuild.
+    fn guest_target_dir(&self, variant: Variant) -> PathBuf {
+        match variant {
+            Variant::Normal => self.target_dir.clone(),
+            Variant::Broken => self.target_dir.join("broken-core"),
+        }
     }
 
     /// Where cargo leaves a program for this machine, for example `btdt`.
@@ -137,8 +146,9 @@ impl Workspace {
     }
 
     /// A cargo command for the guest: none of the flags that someone set for the host's compiler.
-    pub(crate) fn guest_cargo(&self) -> Command {
+    pub(crate) fn guest_cargo(&self, variant: Variant) -> Command {
         let mut command = self.cargo();
+        command.env("CARGO_TARGET_DIR", self.guest_target_dir(variant));
         for name in variable_names(is_for_host_builds_only) {
             command.env_remove(name);
         }

@@ -1,0 +1,241 @@
+//! The core component: built for WASI, checked, and precompiled for the target of the hosts.
+//!
+//! The hosts' build script embeds what this module leaves in `target/component/` and refuses
+//! artifacts that are older than the sources of the core. So the times of the artifacts matter as
+//! much as their content.
+
+use crate::component_imports;
+use crate::process;
+use crate::wasm_target;
+use crate::workspace::{GUEST_PROFILE, GUEST_TARGET, Profile, Variant, Workspace};
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+/// What the component is made from: an artifact older than any file in here is stale.
+const SOURCES: &[&str] = &[
+    "core-wasm",
+    "wit",
+    "host-runtime/engine-config",
+    "Cargo.toml",
+    "Cargo.lock",
+];
+
+/// Builds one variant of the component and precompiles it for `triple`, or for this machine when
+/// there is none.
+///
+/// # Errors
+/// When the target is missing, the build fails, the component imports what it must not, or an
+/// artifact can't be written.
+pub(crate) fn build(workspace: &Workspace, variant: Variant, triple: Option<&str>) -> Result<()> {
+    wasm_target::ensure(workspace)?;
+    let triple = match triple {
+        Some(triple) => triple.to_owned(),
+        None => workspace.host_triple()?,
+    };
+    build_guest(workspace, variant)?;
+    let built = workspace.guest_output(variant);
+    let bytes = fs::read(&built)
+        .with_context(|| format!("the component is missing: {}", built.display()))?;
+    component_imports::check(&bytes)?;
+
+    fs::create_dir_all(workspace.component_dir()).context("could not make target/component")?;
+    let wasm = workspace.component_wasm(variant);
+    if fs::read(&wasm).ok().as_deref() != Some(bytes.as_slice()) {
+        write_aside(&wasm, &bytes)?;
+    }
+    let cwasm = workspace.component_cwasm(variant, &triple);
+    precompile(workspace, &wasm, &cwasm, &triple)?;
+
+    let newest = newest_source(workspace)?;
+    refresh(&wasm, newest)?;
+    refresh(&cwasm, newest)
+}
+
+fn build_guest(workspace: &Workspace, variant: Variant) -> Result<()> {
+    let mut cargo = workspace.guest_cargo(variant);
+    cargo.args(["build", "--package", "btdt-core", "--lib"]);
+    cargo.args(["--target", GUEST_TARGET, "--profile", GUEST_PROFILE]);
+    if variant == Variant::Broken {
+        cargo.args(["--features", "broken"]);
+    }
+    process::run(&mut cargo).context("could not build the core component")
+}
+
+/// Compiles the component to machine code, unless the artifact at hand came from the same
+/// component and the same compiler.
+fn precompile(workspace: &Workspace, wasm: &Path, cwasm: &Path, triple: &str) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--package", "btdt-precompile"]);
+    process::run(&mut cargo).context("could not build the precompiler")?;
+    let program = workspace.program(Profile::Dev, "btdt-precompile");
+
+    let stamp_path = stamp_path(cwasm);
+    let up_to_date = match (
+        stamp(wasm, &program, cwasm),
+        fs::read_to_string(&stamp_path),
+    ) {
+        (Ok(now), Ok(then)) => now == then,
+        _ => false,
+    };
+    if up_to_date {
+        return Ok(());
+    }
+    let mut command = Command::new(&program);
+    command.args([wasm, cwasm]).arg(triple);
+    process::run(&mut command).context("could not precompile the core component")?;
+    write_aside(&stamp_path, stamp(wasm, &program, cwasm)?.as_bytes())
+}
+
+fn stamp_path(cwasm: &Path) -> PathBuf {
+    let mut path = cwasm.as_os_str().to_owned();
+    path.push(".stamp");
+    path.into()
+}
+
+/// The digests of what went into a precompiled component and of what came out. The latter because
+/// the engine loads a damaged artifact without noticing.
+fn stamp(wasm: &Path, program: &Path, cwasm: &Path) -> Result<String> {
+    let mut text = String::new();
+    for (name, path) in [
+        ("component", wasm),
+        ("compiler", program),
+        ("artifact", cwasm),
+    ] {
+        let bytes = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+        write!(text, "{name} ")?;
+        for byte in Sha256::digest(&bytes) {
+            write!(text, "{byte:02x}")?;
+        }
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Writes a file under another name first, so that a build script never sees half of it.
+fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".partial");
+    fs::write(&aside, bytes)
+        .and_then(|()| fs::rename(&aside, path))
+        .with_context(|| format!("could not write {}", path.display()))
+}
+
+fn newest_source(workspace: &Workspace) -> Result<SystemTime> {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for name in SOURCES {
+        newest = newest.max(newest_beneath(&workspace.root().join(name))?);
+    }
+    Ok(newest)
+}
+
+/// The newest modification time of a file or of anything beneath a directory; the directories'
+/// own times count too, because they tell of files that were removed.
+fn newest_beneath(path: &Path) -> Result<SystemTime> {
+    let context = || format!("could not look at {}", path.display());
+    let metadata = fs::symlink_metadata(path).with_context(context)?;
+    let mut newest = metadata.modified().with_context(context)?;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).with_context(context)? {
+            newest = newest.max(newest_beneath(&entry.with_context(context)?.path())?);
+        }
+    }
+    Ok(newest)
+}
+
+/// Makes an artifact newer than its sources. One that is newer already keeps its time: a new time
+/// would make cargo build the hosts again for nothing.
+fn refresh(artifact: &Path, newest_source: SystemTime) -> Result<()> {
+    let context = || format!("could not refresh {}", artifact.display());
+    let file = File::options()
+        .append(true)
+        .open(artifact)
+        .with_context(context)?;
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    if modified.with_context(context)? > newest_source {
+        return Ok(());
+    }
+    // A source may have a time in the future: on another machine's clock, or out of an archive.
+    file.set_modified(SystemTime::now().max(newest_source))
+        .with_context(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn file_from(directory: &Path, name: &str, seconds: u64) -> PathBuf {
+        let path = directory.join(name);
+        let file = File::create(&path).unwrap();
+        file.set_modified(at(seconds)).unwrap();
+        path
+    }
+
+    fn modified(path: &Path) -> SystemTime {
+        path.metadata().unwrap().modified().unwrap()
+    }
+
+    #[test]
+    fn a_stale_artifact_becomes_newer_and_a_fresh_one_keeps_its_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let artifact = file_from(directory.path(), "a", 1_000);
+        refresh(&artifact, at(999)).unwrap();
+        assert_eq!(modified(&artifact), at(1_000));
+        refresh(&artifact, at(1_000)).unwrap();
+        assert!(modified(&artifact) > at(1_000));
+    }
+
+    #[test]
+    fn a_source_from_the_future_does_not_make_the_artifact_stale_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let artifact = file_from(directory.path(), "a", 1_000);
+        let future = SystemTime::now() + Duration::from_secs(86_400);
+        refresh(&artifact, future).unwrap();
+        assert!(modified(&artifact) >= future - Duration::from_secs(1));
+    }
+
+    #[test]
+    fn the_newest_file_is_found_in_subdirectories() {
+        let directory = tempfile::tempdir().unwrap();
+        let inner = directory.path().join("one/two");
+        fs::create_dir_all(&inner).unwrap();
+        let future = SystemTime::now() + Duration::from_secs(86_400);
+        let path = file_from(&inner, "deep", 0);
+        File::options()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(future)
+            .unwrap();
+        assert_eq!(newest_beneath(directory.path()).unwrap(), modified(&path));
+    }
+
+    #[test]
+    fn a_stamp_tells_every_input_and_the_artifact_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = ["component", "compiler", "artifact"];
+        let paths = names.map(|name| directory.path().join(name));
+        for path in &paths {
+            fs::write(path, "first").unwrap();
+        }
+        let stamp_now = || stamp(&paths[0], &paths[1], &paths[2]).unwrap();
+        let first = stamp_now();
+        assert_eq!(first, stamp_now());
+        for path in &paths {
+            fs::write(path, "second").unwrap();
+            assert_ne!(stamp_now(), first);
+            fs::write(path, "first").unwrap();
+        }
+        fs::remove_file(&paths[2]).unwrap();
+        assert!(stamp(&paths[0], &paths[1], &paths[2]).is_err());
+    }
+}
