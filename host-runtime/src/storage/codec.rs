@@ -1,4 +1,298 @@
-//! The stored form of an object: a header and a compressed payload.
+//! The stored form of an object: a header and a payload, compressed where that pays.
+//!
+//! ```text
+//! offset  bytes  content
+//!      0      4  magic "BTDT"
+//!      4      1  version of this form: 1
+//!      5      1  codec of the payload: 0 none, 1 zstd, 2 gzip
+//!      6      2  reserved: zero
+//!      8      4  length of the raw content, little-endian
+//!     12      4  length of the payload, little-endian
+//!     16         payload, up to the end
+//! ```
+//!
+//! The payload is never empty: nothing at all is stored as an empty zstd frame. So a file that
+//! is no larger than a header is what a power failure left of an object, and a single `stat`
+//! tells. The digest of an object is that of its raw content and is not repeated in the header:
+//! it is the object's name.
 
-/// Compresses and decompresses objects, reusing its contexts and buffers. One per worker.
-pub struct Codec {}
+use btdt_ports::{Damage, Digest, IoError, IoErrorKind, ObjectFault};
+use flate2::bufread::GzDecoder;
+use sha2::{Digest as _, Sha256};
+use std::io::{Cursor, Read};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx};
+
+/// Length of the header in bytes. No intact object is as short as this.
+pub const HEADER_SIZE: usize = 16;
+
+/// Largest raw content in bytes that has a stored form: what the header can express.
+pub const MAX_RAW_SIZE: u64 = u32::MAX as u64;
+
+/// Level of zstd for new objects.
+pub const DEFAULT_LEVEL: i32 = 3;
+
+const MAGIC: [u8; 4] = *b"BTDT";
+const VERSION: u8 = 1;
+const CODEC_NONE: u8 = 0;
+const CODEC_ZSTD: u8 = 1;
+const CODEC_GZIP: u8 = 2;
+
+/// Compression has to save one byte in so many, or it is not worth the time to undo it.
+const USEFUL_SAVING: usize = 32;
+
+/// The SHA-256 of some bytes.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> Digest {
+    Digest::new(Sha256::digest(bytes).into())
+}
+
+/// Largest stored form in bytes of content of at most `raw_size` bytes. Content that does not
+/// shrink is stored as it is, so that little more than the header can be added; the rest is for
+/// other writers, whose gzip adds 5 bytes to every 64 KiB or less.
+#[must_use]
+pub fn max_stored_size(raw_size: u64) -> u64 {
+    raw_size
+        .saturating_add(raw_size / 128)
+        .saturating_add(1024 + HEADER_SIZE as u64)
+}
+
+/// Compresses, decompresses and verifies objects, reusing its contexts and buffers. One per
+/// worker: some megabytes at most, as much as the largest object it has seen needs.
+pub struct Codec {
+    level: i32,
+    compressor: Option<CCtx<'static>>,
+    decompressor: Option<DCtx<'static>>,
+    /// A stored form: the result of encoding or what was read.
+    stored: Vec<u8>,
+    /// Decompressed content.
+    raw: Vec<u8>,
+}
+
+impl Default for Codec {
+    fn default() -> Self {
+        Codec::new()
+    }
+}
+
+impl Codec {
+    /// A codec for objects of the default level. Allocates when it is used.
+    #[must_use]
+    pub const fn new() -> Self {
+        Codec::with_level(DEFAULT_LEVEL)
+    }
+
+    /// A codec that compresses at `level` of zstd.
+    #[must_use]
+    pub const fn with_level(level: i32) -> Self {
+        Codec {
+            level,
+            compressor: None,
+            decompressor: None,
+            stored: Vec::new(),
+            raw: Vec::new(),
+        }
+    }
+
+    /// The whole stored form of `raw`.
+    ///
+    /// # Errors
+    /// [`IoErrorKind::TooLarge`] beyond [`MAX_RAW_SIZE`].
+    pub fn encode(&mut self, raw: &[u8]) -> Result<&[u8], IoError> {
+        let too_large = |_| IoError::new(IoErrorKind::TooLarge);
+        let raw_size = u32::try_from(raw.len()).map_err(too_large)?;
+        let compressed = self.compress(raw);
+        let useful = raw.len() - raw.len() / USEFUL_SAVING;
+        let codec = match compressed {
+            Some(size) if size < useful || raw.is_empty() => CODEC_ZSTD,
+            _ => {
+                self.stored.resize(HEADER_SIZE, 0);
+                self.stored.extend_from_slice(raw);
+                CODEC_NONE
+            }
+        };
+        let payload_size = u32::try_from(self.stored.len() - HEADER_SIZE).map_err(too_large)?;
+        let header = Header {
+            codec,
+            raw_size,
+            payload_size,
+        };
+        self.stored[..HEADER_SIZE].copy_from_slice(&header.to_bytes());
+        Ok(&self.stored)
+    }
+
+    /// Compresses to `stored`, behind the place of the header. The size of the payload, or
+    /// `None` where zstd did not do it.
+    fn compress(&mut self, raw: &[u8]) -> Option<usize> {
+        if self.compressor.is_none() {
+            self.compressor = Some(new_compressor(self.level)?);
+        }
+        self.stored.clear();
+        self.stored
+            .reserve(HEADER_SIZE + zstd::zstd_safe::compress_bound(raw.len()));
+        self.stored.resize(HEADER_SIZE, 0);
+        let mut target = Cursor::new(&mut self.stored);
+        target.set_position(HEADER_SIZE as u64);
+        let size = self.compressor.as_mut()?.compress2(&mut target, raw).ok()?;
+        self.stored.truncate(HEADER_SIZE + size);
+        Some(size)
+    }
+
+    /// The raw content of a stored form, of at most `limit` bytes. Its digest is not verified.
+    ///
+    /// # Errors
+    /// [`ObjectFault::Damaged`] or [`ObjectFault::TooLarge`].
+    pub fn decode<'a>(&'a mut self, stored: &'a [u8], limit: u64) -> Result<&'a [u8], ObjectFault> {
+        decode_into(&mut self.decompressor, &mut self.raw, stored, limit)
+    }
+
+    /// The raw content of a stored form, of at most `limit` bytes, whose SHA-256 is `digest`.
+    ///
+    /// # Errors
+    /// [`ObjectFault::Damaged`] or [`ObjectFault::TooLarge`].
+    pub fn decode_verified<'a>(
+        &'a mut self,
+        digest: &Digest,
+        stored: &'a [u8],
+        limit: u64,
+    ) -> Result<&'a [u8], ObjectFault> {
+        verified(digest, self.decode(stored, limit)?)
+    }
+
+    /// The buffer for a stored form, emptied: to be filled by the caller for
+    /// [`Codec::decode_loaded`].
+    pub fn load(&mut self) -> &mut Vec<u8> {
+        self.stored.clear();
+        &mut self.stored
+    }
+
+    /// Like [`Codec::decode_verified`], for what lies in the buffer that [`Codec::load`] gave.
+    ///
+    /// # Errors
+    /// [`ObjectFault::Damaged`] or [`ObjectFault::TooLarge`].
+    pub fn decode_loaded(&mut self, digest: &Digest, limit: u64) -> Result<&[u8], ObjectFault> {
+        let Codec {
+            decompressor,
+            stored,
+            raw,
+            ..
+        } = self;
+        verified(digest, decode_into(decompressor, raw, stored, limit)?)
+    }
+}
+
+fn new_compressor(level: i32) -> Option<CCtx<'static>> {
+    let mut context = CCtx::try_create()?;
+    context
+        .set_parameter(CParameter::CompressionLevel(level))
+        .ok()?;
+    // The digest is the checksum; the content size lets a reader that has only the payload
+    // allocate once.
+    context
+        .set_parameter(CParameter::ChecksumFlag(false))
+        .ok()?;
+    context
+        .set_parameter(CParameter::ContentSizeFlag(true))
+        .ok()?;
+    Some(context)
+}
+
+fn verified<'a>(digest: &Digest, raw: &'a [u8]) -> Result<&'a [u8], ObjectFault> {
+    if sha256(raw) == *digest {
+        Ok(raw)
+    } else {
+        Err(ObjectFault::Damaged(Damage::Content))
+    }
+}
+
+fn decode_into<'a>(
+    decompressor: &mut Option<DCtx<'static>>,
+    raw: &'a mut Vec<u8>,
+    stored: &'a [u8],
+    limit: u64,
+) -> Result<&'a [u8], ObjectFault> {
+    let (header, payload) = Header::split(stored)?;
+    if u64::from(header.raw_size) > limit {
+        return Err(ObjectFault::TooLarge);
+    }
+    if u64::from(header.payload_size) != payload.len() as u64 {
+        return Err(ObjectFault::Damaged(Damage::Length));
+    }
+    let unusable = ObjectFault::Damaged(Damage::Payload);
+    let raw_size = usize::try_from(header.raw_size).map_err(|_| ObjectFault::TooLarge)?;
+    raw.clear();
+    match header.codec {
+        CODEC_NONE if payload.len() == raw_size => return Ok(payload),
+        CODEC_NONE => return Err(ObjectFault::Damaged(Damage::Length)),
+        CODEC_ZSTD => {
+            if decompressor.is_none() {
+                *decompressor = DCtx::try_create();
+            }
+            let context = decompressor.as_mut().ok_or(unusable)?;
+            raw.reserve_exact(raw_size);
+            context.decompress(raw, payload).map_err(|_| unusable)?;
+        }
+        _ => gunzip(payload, raw_size, raw).ok_or(unusable)?,
+    }
+    if raw.len() == raw_size {
+        Ok(raw)
+    } else {
+        Err(unusable)
+    }
+}
+
+/// Decompresses one gzip member that has to be all of `payload`, to no more than one byte
+/// beyond `raw_size`.
+fn gunzip(payload: &[u8], raw_size: usize, raw: &mut Vec<u8>) -> Option<()> {
+    raw.reserve_exact(raw_size + 1);
+    let mut decoder = GzDecoder::new(payload);
+    (&mut decoder)
+        .take(raw_size as u64 + 1)
+        .read_to_end(raw)
+        .ok()?;
+    decoder.into_inner().is_empty().then_some(())
+}
+
+/// The header, apart from what is always the same.
+struct Header {
+    codec: u8,
+    raw_size: u32,
+    payload_size: u32,
+}
+
+impl Header {
+    fn to_bytes(&self) -> [u8; HEADER_SIZE] {
+        let mut bytes = [0; HEADER_SIZE];
+        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[4] = VERSION;
+        bytes[5] = self.codec;
+        bytes[8..12].copy_from_slice(&self.raw_size.to_le_bytes());
+        bytes[12..].copy_from_slice(&self.payload_size.to_le_bytes());
+        bytes
+    }
+
+    /// The header of a stored form, and all that follows it.
+    fn split(stored: &[u8]) -> Result<(Header, &[u8]), ObjectFault> {
+        let Some((header, payload)) = stored.split_first_chunk::<HEADER_SIZE>() else {
+            return Err(ObjectFault::Damaged(Damage::Length));
+        };
+        let word = |at: usize| {
+            u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+        };
+        let codec = header[5];
+        let valid = header[..4] == MAGIC
+            && header[4] == VERSION
+            && matches!(codec, CODEC_NONE | CODEC_ZSTD | CODEC_GZIP)
+            && header[6..8] == [0, 0];
+        if !valid {
+            return Err(ObjectFault::Damaged(Damage::Header));
+        }
+        Ok((
+            Header {
+                codec,
+                raw_size: word(8),
+                payload_size: word(12),
+            },
+            payload,
+        ))
+    }
+}
