@@ -37,6 +37,10 @@ pub(crate) fn build(workspace: &Workspace, variant: Variant, triple: Option<&str
         Some(triple) => triple.to_owned(),
         None => workspace.host_triple()?,
     };
+    let freshness = Freshness {
+        started: SystemTime::now(),
+        newest_source: newest_source(workspace)?,
+    };
     build_guest(workspace, variant)?;
     let built = workspace.guest_output(variant);
     let bytes = fs::read(&built)
@@ -51,9 +55,15 @@ pub(crate) fn build(workspace: &Workspace, variant: Variant, triple: Option<&str
     let cwasm = workspace.component_cwasm(variant, &triple);
     precompile(workspace, &wasm, &cwasm, &triple)?;
 
-    let newest = newest_source(workspace)?;
-    refresh(&wasm, newest)?;
-    refresh(&cwasm, newest)
+    freshness.mark(&wasm)?;
+    freshness.mark(&cwasm)
+}
+
+/// The times that say whether an artifact is newer than what it was made from, both taken before
+/// the build: a source that someone saves during the build must make the artifact stale.
+struct Freshness {
+    started: SystemTime,
+    newest_source: SystemTime,
 }
 
 fn build_guest(workspace: &Workspace, variant: Variant) -> Result<()> {
@@ -147,21 +157,25 @@ fn newest_beneath(path: &Path) -> Result<SystemTime> {
     Ok(newest)
 }
 
-/// Makes an artifact newer than its sources. One that is newer already keeps its time: a new time
-/// would make cargo build the hosts again for nothing.
-fn refresh(artifact: &Path, newest_source: SystemTime) -> Result<()> {
-    let context = || format!("could not refresh {}", artifact.display());
-    let file = File::options()
-        .append(true)
-        .open(artifact)
-        .with_context(context)?;
-    let modified = file.metadata().and_then(|metadata| metadata.modified());
-    if modified.with_context(context)? > newest_source {
-        return Ok(());
+impl Freshness {
+    /// Makes an artifact newer than its sources, but not newer than the start of the build. One
+    /// that is so already keeps its time: a new time would make cargo build the hosts again for
+    /// nothing.
+    fn mark(&self, artifact: &Path) -> Result<()> {
+        let context = || format!("could not set the time of {}", artifact.display());
+        let file = File::options()
+            .append(true)
+            .open(artifact)
+            .with_context(context)?;
+        let modified = file.metadata().and_then(|metadata| metadata.modified());
+        let modified = modified.with_context(context)?;
+        if modified > self.newest_source && modified <= self.started {
+            return Ok(());
+        }
+        // A source may have a time in the future: from another machine's clock or an archive.
+        file.set_modified(self.started.max(self.newest_source))
+            .with_context(context)
     }
-    // A source may have a time in the future: on another machine's clock, or out of an archive.
-    file.set_modified(SystemTime::now().max(newest_source))
-        .with_context(context)
 }
 
 #[cfg(test)]
@@ -180,27 +194,27 @@ mod tests {
         path
     }
 
-    fn modified(path: &Path) -> SystemTime {
-        path.metadata().unwrap().modified().unwrap()
+    fn time_after_mark(modified: u64, newest_source: u64, started: u64) -> SystemTime {
+        let directory = tempfile::tempdir().unwrap();
+        let artifact = file_from(directory.path(), "a", modified);
+        let freshness = Freshness {
+            started: at(started),
+            newest_source: at(newest_source),
+        };
+        freshness.mark(&artifact).unwrap();
+        artifact.metadata().unwrap().modified().unwrap()
     }
 
     #[test]
-    fn a_stale_artifact_becomes_newer_and_a_fresh_one_keeps_its_time() {
-        let directory = tempfile::tempdir().unwrap();
-        let artifact = file_from(directory.path(), "a", 1_000);
-        refresh(&artifact, at(999)).unwrap();
-        assert_eq!(modified(&artifact), at(1_000));
-        refresh(&artifact, at(1_000)).unwrap();
-        assert!(modified(&artifact) > at(1_000));
+    fn an_artifact_has_a_time_between_its_sources_and_the_build() {
+        assert_eq!(time_after_mark(1_000, 900, 2_000), at(1_000), "fresh");
+        assert_eq!(time_after_mark(1_000, 1_000, 2_000), at(2_000), "stale");
+        assert_eq!(time_after_mark(2_010, 900, 2_000), at(2_000), "just made");
     }
 
     #[test]
     fn a_source_from_the_future_does_not_make_the_artifact_stale_for_ever() {
-        let directory = tempfile::tempdir().unwrap();
-        let artifact = file_from(directory.path(), "a", 1_000);
-        let future = SystemTime::now() + Duration::from_secs(86_400);
-        refresh(&artifact, future).unwrap();
-        assert!(modified(&artifact) >= future - Duration::from_secs(1));
+        assert_eq!(time_after_mark(1_000, 9_000, 2_000), at(9_000));
     }
 
     #[test]
@@ -216,7 +230,10 @@ mod tests {
             .unwrap()
             .set_modified(future)
             .unwrap();
-        assert_eq!(newest_beneath(directory.path()).unwrap(), modified(&path));
+        assert_eq!(
+            newest_beneath(directory.path()).unwrap(),
+            path.metadata().unwrap().modified().unwrap()
+        );
     }
 
     #[test]

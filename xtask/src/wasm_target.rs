@@ -26,7 +26,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
         reason = match process::run(&mut command) {
             Ok(()) if is_installed(workspace)? => return Ok(()),
             Ok(()) => "rustup added it to another toolchain than that of `rustc`".to_owned(),
-            Err(error) => error.to_string(),
+            Err(error) => format!("adding it did not work: {error}"),
         };
     }
     bail!("{}", advice(&reason));

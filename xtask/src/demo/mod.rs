@@ -32,6 +32,7 @@ const NOTHING_FOUND: i32 = 4;
 /// The directories and the program of one demo.
 struct Demo {
     program: PathBuf,
+    root: PathBuf,
     cache: PathBuf,
     /// The tree as first stored.
     first: PathBuf,
@@ -57,7 +58,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     println!("Building btdt (a few minutes the first time) ...");
     let program = build::build(workspace, Profile::Release, None)?;
     let directory = workspace.target_dir().join("demo");
-    let mut demo = Demo::new(program, &directory)?;
+    let mut demo = Demo::new(program, workspace.root(), &directory)?;
 
     println!("Gathering the sources of this project's dependencies ...");
     let crates = sources::dependencies(workspace)?;
@@ -70,7 +71,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         crates.len(),
         count(tree.files),
         size(tree.bytes),
-        demo.first.display()
+        demo.short(&demo.first.display().to_string())
     );
 
     demo.store_first(tree)?;
@@ -83,20 +84,22 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     println!("{}", table::render(&demo.rows));
     println!("{}", demo.closing_words()?);
     println!("All restored trees were compared byte for byte, with modes and times: identical.");
-    println!("Look around in {}, and try:\n", directory.display());
-    println!("  {} --help", demo.program.display());
+    let [program, directory] =
+        [&demo.program, &directory].map(|path| demo.short(&path.display().to_string()));
+    println!("Look around in {directory}, and try:\n\n  {program} --help");
     Ok(())
 }
 
 impl Demo {
     /// Makes the directories anew; what an earlier demo left is removed.
-    fn new(program: PathBuf, directory: &Path) -> Result<Self> {
+    fn new(program: PathBuf, root: &Path, directory: &Path) -> Result<Self> {
         if directory.exists() {
             fs::remove_dir_all(directory)
                 .with_context(|| format!("could not remove {}", directory.display()))?;
         }
         let demo = Self {
             program,
+            root: root.to_path_buf(),
             cache: directory.join("cache"),
             first: directory.join("dependencies"),
             second: directory.join("dependencies-changed"),
@@ -222,7 +225,7 @@ impl Demo {
             .args(["--keys", &keys.join(",")])
             .args(flags)
             .arg(path);
-        println!("$ {}", process::display(&command));
+        println!("$ {}", self.short(&process::display(&command)));
         let start = Instant::now();
         let output = command.output().context("could not start btdt")?;
         let time = start.elapsed();
@@ -235,6 +238,11 @@ impl Demo {
         print!("{}{}", outcome.stdout, outcome.stderr);
         println!();
         Ok(outcome)
+    }
+
+    /// Paths as one would type them at the root of the repository.
+    fn short(&self, text: &str) -> String {
+        text.replace(&format!("{}/", self.root.display()), "")
     }
 
     fn row(&mut self, step: String, outcome: &Outcome, meaning: String) -> Result<()> {

@@ -85,7 +85,8 @@ impl SourceFile {
 /// # Errors
 /// When the files can't be listed or read.
 pub(super) fn load(root: &Path) -> Result<Vec<SourceFile>> {
-    let mut paths = if root.join(".git").exists() {
+    let has_git = root.join(".git").exists() && process::find_program("git").is_some();
+    let mut paths = if has_git {
         tracked(root)?
     } else {
         let mut paths = Vec::new();
