@@ -101,7 +101,9 @@ the lints of every crate and the changelog. CONTRIBUTING.md has the rules.",
         name: "lint",
         arguments: "",
         summary: "Check format, clippy's lints (host and guest) and style",
-        details: "Runs `cargo fmt --check`, `tidy`, and clippy for every crate, with warnings denied.",
+        details: "\
+Runs `cargo fmt --check`, `tidy`, a check that no host links the wasm compiler, and clippy for
+every crate, with warnings denied.",
     },
     Help {
         name: "ci",

@@ -1,10 +1,14 @@
-//! Checks that run no test: format, style, and clippy on the host and on the guest.
+//! Checks that run no test: format, style, dependencies, and clippy on the host and on the guest.
 
 use crate::component;
 use crate::process;
 use crate::tidy;
 use crate::workspace::{GUEST_TARGET, Variant, Workspace};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+
+/// The heart of the compiler that must stay out of the hosts: with it, `btdt` is several times as
+/// large and starts later. (Other crates of that family hold plain data structures.)
+const COMPILER_CRATE: &str = "cranelift-codegen";
 
 /// Runs the checks, the quickest first, and stops at the first that finds something.
 ///
@@ -15,6 +19,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     format.args(["fmt", "--all", "--check"]);
     process::run(&mut format).context("`cargo fmt --all` would change something")?;
     tidy::run(workspace)?;
+    check_dependencies(workspace)?;
 
     // The hosts' build script wants the artifacts, even when clippy runs it.
     component::build(workspace, Variant::Normal, None)?;
@@ -34,4 +39,34 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         process::run(&mut guest).context("clippy found something in the code for the guest")?;
     }
     Ok(())
+}
+
+fn check_dependencies(workspace: &Workspace) -> Result<()> {
+    let mut tree = workspace.cargo();
+    tree.args(["tree", "--locked", "--package", "btdt-cli"]);
+    tree.args(["--edges", "normal", "--prefix", "none"]);
+    let tree = process::capture(&mut tree)?;
+    if has_compiler(&tree) {
+        bail!(
+            "btdt links {COMPILER_CRATE}: `cargo tree -p btdt-cli -i {COMPILER_CRATE}` shows why"
+        );
+    }
+    Ok(())
+}
+
+/// Whether the output of `cargo tree --prefix none` has the compiler.
+fn has_compiler(tree: &str) -> bool {
+    tree.lines()
+        .any(|line| line.split(' ').next() == Some(COMPILER_CRATE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiler_is_found_among_the_dependencies() {
+        assert!(has_compiler("btdt-cli v1.0.0\ncranelift-codegen v0.1.0\n"));
+        assert!(!has_compiler("btdt-cli v1.0.0\ncranelift-entity v0.1.0\n"));
+    }
 }
