@@ -51,9 +51,7 @@ pub fn sha256(bytes: &[u8]) -> Digest {
 /// other writers, whose gzip adds 5 bytes to every 64 KiB or less.
 #[must_use]
 pub fn max_stored_size(raw_size: u64) -> u64 {
-    raw_size
-        .saturating_add(raw_size / 128)
-        .saturating_add(1024 + HEADER_SIZE as u64)
+    raw_size.saturating_add(raw_size / 128).saturating_add(1024 + HEADER_SIZE as u64)
 }
 
 /// Compresses, decompresses and verifies objects, reusing its contexts and buffers. One per
@@ -66,6 +64,17 @@ pub struct Codec {
     stored: Vec<u8>,
     /// Decompressed content.
     raw: Vec<u8>,
+    /// Where the content is of what was loaded and decoded last.
+    place: Place,
+}
+
+/// Where the raw content of a stored form is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// It is the payload itself.
+    Payload,
+    /// It was decompressed.
+    Decompressed,
 }
 
 impl Default for Codec {
@@ -90,6 +99,7 @@ impl Codec {
             decompressor: None,
             stored: Vec::new(),
             raw: Vec::new(),
+            place: Place::Decompressed,
         }
     }
 
@@ -111,11 +121,7 @@ impl Codec {
             }
         };
         let payload_size = u32::try_from(self.stored.len() - HEADER_SIZE).map_err(too_large)?;
-        let header = Header {
-            codec,
-            raw_size,
-            payload_size,
-        };
+        let header = Header { codec, raw_size, payload_size };
         self.stored[..HEADER_SIZE].copy_from_slice(&header.to_bytes());
         Ok(&self.stored)
     }
@@ -127,8 +133,7 @@ impl Codec {
             self.compressor = Some(new_compressor(self.level)?);
         }
         self.stored.clear();
-        self.stored
-            .reserve(HEADER_SIZE + zstd::zstd_safe::compress_bound(raw.len()));
+        self.stored.reserve(HEADER_SIZE + zstd::zstd_safe::compress_bound(raw.len()));
         self.stored.resize(HEADER_SIZE, 0);
         let mut target = Cursor::new(&mut self.stored);
         target.set_position(HEADER_SIZE as u64);
@@ -142,7 +147,8 @@ impl Codec {
     /// # Errors
     /// [`ObjectFault::Damaged`] or [`ObjectFault::TooLarge`].
     pub fn decode<'a>(&'a mut self, stored: &'a [u8], limit: u64) -> Result<&'a [u8], ObjectFault> {
-        decode_into(&mut self.decompressor, &mut self.raw, stored, limit)
+        let place = decode_into(&mut self.decompressor, &mut self.raw, stored, limit)?;
+        Ok(content(place, stored, &self.raw))
     }
 
     /// The raw content of a stored form, of at most `limit` bytes, whose SHA-256 is `digest`.
@@ -155,7 +161,9 @@ impl Codec {
         stored: &'a [u8],
         limit: u64,
     ) -> Result<&'a [u8], ObjectFault> {
-        verified(digest, self.decode(stored, limit)?)
+        let raw = self.decode(stored, limit)?;
+        verify(digest, raw)?;
+        Ok(raw)
     }
 
     /// The buffer for a stored form, emptied: to be filled by the caller for
@@ -170,46 +178,57 @@ impl Codec {
     /// # Errors
     /// [`ObjectFault::Damaged`] or [`ObjectFault::TooLarge`].
     pub fn decode_loaded(&mut self, digest: &Digest, limit: u64) -> Result<&[u8], ObjectFault> {
-        let Codec {
-            decompressor,
-            stored,
-            raw,
-            ..
-        } = self;
-        verified(digest, decode_into(decompressor, raw, stored, limit)?)
+        self.verify_loaded(digest, limit)?;
+        Ok(self.loaded())
+    }
+
+    /// The first half of [`Codec::decode_loaded`], for a caller that has more to try where it
+    /// fails.
+    pub(super) fn verify_loaded(&mut self, digest: &Digest, limit: u64) -> Result<(), ObjectFault> {
+        self.place = decode_into(&mut self.decompressor, &mut self.raw, &self.stored, limit)?;
+        verify(digest, self.loaded())
+    }
+
+    /// What [`Codec::verify_loaded`] has found to be intact.
+    pub(super) fn loaded(&self) -> &[u8] {
+        content(self.place, &self.stored, &self.raw)
+    }
+
+    /// The same, for a reader who was told the size by somebody else.
+    pub(super) fn loaded_of_size(&self, raw_size: u32) -> Result<&[u8], ObjectFault> {
+        let raw = self.loaded();
+        let agreed = raw.len() as u64 == u64::from(raw_size);
+        if agreed { Ok(raw) } else { Err(ObjectFault::Damaged(Damage::Length)) }
+    }
+}
+
+fn content<'a>(place: Place, stored: &'a [u8], raw: &'a [u8]) -> &'a [u8] {
+    match place {
+        Place::Payload => stored.get(HEADER_SIZE..).unwrap_or_default(),
+        Place::Decompressed => raw,
     }
 }
 
 fn new_compressor(level: i32) -> Option<CCtx<'static>> {
     let mut context = CCtx::try_create()?;
-    context
-        .set_parameter(CParameter::CompressionLevel(level))
-        .ok()?;
+    context.set_parameter(CParameter::CompressionLevel(level)).ok()?;
     // The digest is the checksum; the content size lets a reader that has only the payload
     // allocate once.
-    context
-        .set_parameter(CParameter::ChecksumFlag(false))
-        .ok()?;
-    context
-        .set_parameter(CParameter::ContentSizeFlag(true))
-        .ok()?;
+    context.set_parameter(CParameter::ChecksumFlag(false)).ok()?;
+    context.set_parameter(CParameter::ContentSizeFlag(true)).ok()?;
     Some(context)
 }
 
-fn verified<'a>(digest: &Digest, raw: &'a [u8]) -> Result<&'a [u8], ObjectFault> {
-    if sha256(raw) == *digest {
-        Ok(raw)
-    } else {
-        Err(ObjectFault::Damaged(Damage::Content))
-    }
+fn verify(digest: &Digest, raw: &[u8]) -> Result<(), ObjectFault> {
+    if sha256(raw) == *digest { Ok(()) } else { Err(ObjectFault::Damaged(Damage::Content)) }
 }
 
-fn decode_into<'a>(
+fn decode_into(
     decompressor: &mut Option<DCtx<'static>>,
-    raw: &'a mut Vec<u8>,
-    stored: &'a [u8],
+    raw: &mut Vec<u8>,
+    stored: &[u8],
     limit: u64,
-) -> Result<&'a [u8], ObjectFault> {
+) -> Result<Place, ObjectFault> {
     let (header, payload) = Header::split(stored)?;
     if u64::from(header.raw_size) > limit {
         return Err(ObjectFault::TooLarge);
@@ -221,7 +240,7 @@ fn decode_into<'a>(
     let raw_size = usize::try_from(header.raw_size).map_err(|_| ObjectFault::TooLarge)?;
     raw.clear();
     match header.codec {
-        CODEC_NONE if payload.len() == raw_size => return Ok(payload),
+        CODEC_NONE if payload.len() == raw_size => return Ok(Place::Payload),
         CODEC_NONE => return Err(ObjectFault::Damaged(Damage::Length)),
         CODEC_ZSTD => {
             if decompressor.is_none() {
@@ -233,11 +252,7 @@ fn decode_into<'a>(
         }
         _ => gunzip(payload, raw_size, raw).ok_or(unusable)?,
     }
-    if raw.len() == raw_size {
-        Ok(raw)
-    } else {
-        Err(unusable)
-    }
+    if raw.len() == raw_size { Ok(Place::Decompressed) } else { Err(unusable) }
 }
 
 /// Decompresses one gzip member that has to be all of `payload`, to no more than one byte
@@ -245,10 +260,7 @@ fn decode_into<'a>(
 fn gunzip(payload: &[u8], raw_size: usize, raw: &mut Vec<u8>) -> Option<()> {
     raw.reserve_exact(raw_size + 1);
     let mut decoder = GzDecoder::new(payload);
-    (&mut decoder)
-        .take(raw_size as u64 + 1)
-        .read_to_end(raw)
-        .ok()?;
+    (&mut decoder).take(raw_size as u64 + 1).read_to_end(raw).ok()?;
     decoder.into_inner().is_empty().then_some(())
 }
 
@@ -286,13 +298,6 @@ impl Header {
         if !valid {
             return Err(ObjectFault::Damaged(Damage::Header));
         }
-        Ok((
-            Header {
-                codec,
-                raw_size: word(8),
-                payload_size: word(12),
-            },
-            payload,
-        ))
+        Ok((Header { codec, raw_size: word(8), payload_size: word(12) }, payload))
     }
 }

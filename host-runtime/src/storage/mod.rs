@@ -4,3 +4,12 @@
 //! chunks in bulk. One conformance suite, `tests/storage`, runs over all of them.
 
 pub mod codec;
+mod codec_pool;
+mod fault;
+pub mod filesystem;
+pub mod memory;
+mod record_name;
+
+pub use codec::Codec;
+pub use filesystem::{FilesystemStorage, OpenError};
+pub use memory::MemoryStorage;

@@ -1,0 +1,60 @@
+//! Codecs for the calls that bring none of their own.
+
+use super::codec::Codec;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// As many threads are worth it; more only compete for the disk.
+const MAX_THREADS: usize = 16;
+
+/// Codecs at rest, so that their contexts and buffers are used again.
+#[derive(Default)]
+pub(super) struct CodecPool(Mutex<Vec<Codec>>);
+
+impl CodecPool {
+    /// Runs `work` with a codec that nobody else is using.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Codec) -> T) -> T {
+        let idle = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut codec = idle().pop().unwrap_or_default();
+        let result = work(&mut codec);
+        idle().push(codec);
+        result
+    }
+
+    /// `work` for each of `items`, on all cores, each thread with a codec of its own.
+    pub(super) fn map<I: Sync, T: Send>(
+        &self,
+        items: &[I],
+        work: impl Fn(&I, &mut Codec) -> T + Sync,
+    ) -> Vec<T> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let threads = cores.min(items.len()).min(MAX_THREADS);
+        if threads <= 1 {
+            return self.with(|codec| items.iter().map(|item| work(item, codec)).collect());
+        }
+        let next = AtomicUsize::new(0);
+        let run = || {
+            self.with(|codec| {
+                let mut results = Vec::new();
+                while let Some((index, item)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    items.get(index).map(|item| (index, item))
+                } {
+                    results.push((index, work(item, codec)));
+                }
+                results
+            })
+        };
+        let mut results = thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined
+                .flat_map(|result| result.unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect::<Vec<_>>()
+        });
+        results.sort_unstable_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+}

@@ -1,0 +1,211 @@
+//! The calls of the operating system that the filesystem backend makes, and nothing else: all
+//! that depends on the platform is in this file.
+//!
+//! Every path is relative to the root of the cache, which is opened once. The last component of
+//! a path is never followed if it is a symbolic link.
+
+use btdt_ports::Timestamp;
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Timestamps};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// The umask takes away what an administrator does not want; nothing here is secret by itself.
+const FILE_MODE: u32 = 0o666;
+const DIRECTORY_MODE: u32 = 0o777;
+
+/// What `stat` tells about a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileInfo {
+    pub(super) is_file: bool,
+    pub(super) is_directory: bool,
+    pub(super) size: u64,
+    pub(super) modified: Timestamp,
+}
+
+impl From<rustix::fs::Stat> for FileInfo {
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::useless_conversion,
+        reason = "the types of these fields differ between platforms"
+    )]
+    fn from(stat: rustix::fs::Stat) -> Self {
+        let file_type = FileType::from_raw_mode(stat.st_mode as _);
+        FileInfo {
+            is_file: file_type == FileType::RegularFile,
+            is_directory: file_type == FileType::Directory,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: Timestamp {
+                seconds: stat.st_mtime as i64,
+                nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            },
+        }
+    }
+}
+
+/// Whether the error says that there is nothing of that name.
+pub(super) fn is_not_found(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
+/// The directory of a cache.
+pub(super) struct Root(OwnedFd);
+
+impl Root {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Root(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// Appends a regular file to `buffer`: all of it if it has at most `limit` bytes, else only
+    /// its first `head` bytes. One `open`, `fstat`, `read` and `close`.
+    pub(super) fn read(
+        &self,
+        path: &str,
+        limit: u64,
+        head: usize,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<FileInfo> {
+        // Without NONBLOCK, a FIFO in the place of the file would stop us for ever.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = rustix::fs::openat(&self.0, path, flags, Mode::empty())?;
+        let info = FileInfo::from(rustix::fs::fstat(&file)?);
+        if info.is_directory {
+            return Err(Errno::ISDIR.into());
+        }
+        if !info.is_file {
+            return Err(Errno::INVAL.into());
+        }
+        let wanted = if info.size <= limit { info.size } else { info.size.min(head as u64) };
+        let wanted = usize::try_from(wanted).map_err(|_| Errno::FBIG)?;
+        buffer.reserve_exact(wanted);
+        let end = buffer.len() + wanted;
+        while buffer.len() < end {
+            match rustix::io::read(&file, rustix::buffer::spare_capacity(buffer)) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // There may have been more capacity, and more in the file.
+        buffer.truncate(end);
+        Ok(info)
+    }
+
+    /// Creates a file that must not be there yet.
+    pub(super) fn write_new(&self, path: &str, content: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(FILE_MODE);
+        let mut file = File::from(rustix::fs::openat(&self.0, path, flags, mode)?);
+        file.write_all(content)
+    }
+
+    pub(super) fn stat(&self, path: &str) -> io::Result<FileInfo> {
+        Ok(rustix::fs::statat(&self.0, path, AtFlags::SYMLINK_NOFOLLOW)?.into())
+    }
+
+    /// Sets the time of the last change to now. Both times, since then the permission to write
+    /// is enough and the file may belong to somebody else.
+    pub(super) fn touch(&self, path: &str) -> io::Result<()> {
+        let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: now };
+        Ok(rustix::fs::utimensat(&self.0, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    pub(super) fn make_directory(&self, path: &str) -> io::Result<()> {
+        match rustix::fs::mkdirat(&self.0, path, Mode::from_raw_mode(DIRECTORY_MODE)) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    }
+
+    /// Gives a file a further name, which must not be there yet.
+    fn link(&self, from: &str, to: &str) -> rustix::io::Result<()> {
+        rustix::fs::linkat(&self.0, from, &self.0, to, AtFlags::empty())
+    }
+
+    /// Renames a file if the new name is free, in one step where the file system can do that.
+    pub(super) fn rename_to_free_name(&self, from: &str, to: &str) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let flags = rustix::fs::RenameFlags::NOREPLACE;
+            match rustix::fs::renameat_with(&self.0, from, &self.0, to, flags) {
+                Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+                result => return Ok(result?),
+            }
+        }
+        match self.link(from, to) {
+            Ok(()) => self.remove_file(from),
+            Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK) => {
+                self.rename_unless_seen(from, to)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The last resort, for file systems that know neither `RENAME_NOREPLACE` nor links: a file
+    /// that appears between the two calls is replaced.
+    fn rename_unless_seen(&self, from: &str, to: &str) -> io::Result<()> {
+        match self.stat(to) {
+            Ok(_) => Err(Errno::EXIST.into()),
+            Err(error) if is_not_found(&error) => self.rename(from, to),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn remove_file(&self, path: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, path, AtFlags::empty())?)
+    }
+
+    /// Removes a directory if it is empty.
+    pub(super) fn remove_directory(&self, path: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, path, AtFlags::REMOVEDIR)?)
+    }
+
+    /// The names in a directory, apart from those that are not UTF-8, which no name of ours is.
+    /// Empty where there is no such directory.
+    pub(super) fn names(&self, path: &str) -> io::Result<Vec<String>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = match rustix::fs::openat(&self.0, path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(Vec::new()),
+            result => result?,
+        };
+        let mut names = Vec::new();
+        for entry in Dir::new(directory)? {
+            if let Ok(name) = entry?.file_name().to_str()
+                && !matches!(name, "." | "..")
+            {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Takes a lock on a file without waiting; it is created if it can be. It is held until the
+    /// result is dropped.
+    #[cfg(unix)]
+    pub(super) fn lock(&self, path: &str, exclusive: bool) -> io::Result<OwnedFd> {
+        use rustix::fs::FlockOperation::{NonBlockingLockExclusive, NonBlockingLockShared};
+        let open = |flags| {
+            let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            rustix::fs::openat(&self.0, path, flags, Mode::from_raw_mode(FILE_MODE))
+        };
+        // Network file systems want a file that is open for writing for an exclusive lock.
+        let file = open(OFlags::RDWR | OFlags::CREATE).or_else(|_| open(OFlags::RDONLY))?;
+        let operation = if exclusive { NonBlockingLockExclusive } else { NonBlockingLockShared };
+        rustix::fs::flock(&file, operation)?;
+        Ok(file)
+    }
+
+    /// There are no locks here.
+    #[cfg(not(unix))]
+    pub(super) fn lock(&self, _path: &str, _exclusive: bool) -> io::Result<OwnedFd> {
+        Err(Errno::NOTSUP.into())
+    }
+}

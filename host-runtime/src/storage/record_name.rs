@@ -1,0 +1,22 @@
+//! Which names of records are taken.
+
+use btdt_ports::{IoError, IoErrorKind};
+use rustix::io::Errno;
+
+/// Longest name in bytes: 255 is what file systems take, and a backend may need a suffix.
+const MAX_LENGTH: usize = 250;
+
+/// Whether `name` is one that a record can have. Such a name is safe as the name of a file.
+pub(super) fn is_valid(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"%_-.~".contains(&byte);
+    (1..=MAX_LENGTH).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed)
+}
+
+/// Refuses any other name as an invalid argument.
+pub(super) fn check(name: &str) -> Result<(), IoError> {
+    if is_valid(name) {
+        return Ok(());
+    }
+    let os_code = Some(Errno::INVAL.raw_os_error());
+    Err(IoError { kind: IoErrorKind::Other, os_code })
+}
