@@ -1,0 +1,3 @@
+//! The binary `btdt` (a stub for now).
+
+fn main() {}

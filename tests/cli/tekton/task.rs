@@ -1,0 +1,124 @@
+//! The part of Tekton's Task that the guides use. A field that is not known here is an error.
+
+use serde::Deserialize;
+
+/// A Task as its YAML says.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Task {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) metadata: Metadata,
+    pub(crate) spec: Spec,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Metadata {
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Spec {
+    #[serde(default)]
+    pub(crate) params: Vec<Param>,
+    pub(crate) steps: Vec<Step>,
+    #[serde(default)]
+    pub(crate) workspaces: Vec<Workspace>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Param {
+    pub(crate) name: String,
+    #[serde(default, rename = "type")]
+    pub(crate) _type: Option<String>,
+    #[serde(default, rename = "description")]
+    pub(crate) _description: Option<String>,
+    #[serde(default)]
+    pub(crate) default: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Workspace {
+    pub(crate) name: String,
+    #[serde(default, rename = "description")]
+    pub(crate) _description: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Step {
+    pub(crate) name: String,
+    /// Steps run as plain processes here: the image only has to be named.
+    #[serde(rename = "image")]
+    pub(crate) _image: String,
+    #[serde(default)]
+    pub(crate) working_dir: Option<String>,
+    #[serde(default)]
+    pub(crate) on_error: OnError,
+    #[serde(default)]
+    pub(crate) env: Vec<EnvVar>,
+    pub(crate) script: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum OnError {
+    #[default]
+    StopAndFail,
+    Continue,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EnvVar {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+/// Reads a Task; the error says what is wrong with it.
+pub(crate) fn parse(yaml: &str) -> Result<Task, String> {
+    let task: Task = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
+    if task.kind != "Task" {
+        return Err(format!("not a Task but a {}", task.kind));
+    }
+    if !["tekton.dev/v1", "tekton.dev/v1beta1"].contains(&task.api_version.as_str()) {
+        return Err(format!("unknown API version {}", task.api_version));
+    }
+    if task.spec.steps.is_empty() {
+        return Err(format!("task {} has no steps", task.metadata.name));
+    }
+    Ok(task)
+}
+
+#[test]
+fn what_is_no_task_is_refused() {
+    let step = "steps: [{name: a, image: i, script: 'true'}]";
+    let head = "metadata: {name: t}\nspec:";
+    for (yaml, problem) in [
+        (
+            format!("apiVersion: v1\nkind: Task\n{head} {{{step}}}"),
+            "API version",
+        ),
+        (
+            format!("apiVersion: tekton.dev/v1\nkind: Pod\n{head} {{{step}}}"),
+            "not a Task",
+        ),
+        (
+            format!("apiVersion: tekton.dev/v1\nkind: Task\n{head} {{steps: []}}"),
+            "no steps",
+        ),
+        (
+            format!("apiVersion: tekton.dev/v1\nkind: Task\n{head} {{{step}, colour: red}}"),
+            "colour",
+        ),
+    ] {
+        let error = parse(&yaml).expect_err(&yaml);
+        assert!(error.contains(problem), "{error}");
+    }
+    let good = format!("apiVersion: tekton.dev/v1\nkind: Task\n{head} {{{step}}}");
+    assert_eq!(parse(&good).unwrap().spec.steps.len(), 1);
+}
