@@ -1,5 +1,8 @@
 //! Ages and sizes as people write them, and what `clean` makes of them.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::support::build::set_time;
 use crate::support::{NOT_FOUND, Rng, SUCCESS, Sandbox, USAGE};
 
 /// A cache with one entry of `size` bytes that do not compress, under the key `k`.
@@ -44,6 +47,28 @@ fn an_age_of_nothing_deletes_everything() {
     sandbox.tick();
     sandbox.clean(&["--max-age", "0s"]).expect(SUCCESS);
     sandbox.restore("k", "out").expect(NOT_FOUND);
+}
+
+#[test]
+fn entries_unused_for_longer_than_the_limit_go() {
+    let sandbox = Sandbox::new();
+    sandbox.tree("src").file("data", "x");
+    sandbox
+        .store("new,six-days,eight-days", "src")
+        .expect(SUCCESS);
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock after 1970");
+    for (key, days) in [("six-days", 6), ("eight-days", 8)] {
+        // The time of the last access is that of the record's last change.
+        let then = now.as_secs() as i64 - days * 24 * 60 * 60;
+        set_time(&sandbox.cache().join("keys").join(key), then, 0);
+    }
+    sandbox.clean(&["--max-age", "7d"]).expect(SUCCESS);
+    assert!(!sandbox.has_key("eight-days"));
+    assert!(sandbox.has_key("six-days"), "a restore counts as an access");
+    sandbox.clean(&["--max-age", "5d"]).expect(SUCCESS);
+    assert!(sandbox.has_key("six-days") && sandbox.has_key("new"));
 }
 
 #[test]
