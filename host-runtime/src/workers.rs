@@ -1,1 +1,259 @@
-//! A bounded pool of worker threads.
+//! A bounded pool of worker threads that end together.
+//!
+//! Every worker owns the state that its closure captures (buffers, a codec, open directories), so
+//! memory is bounded by the number of workers. Jobs are plans, never content: what waits in the
+//! queue is small, and the queue is short.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+/// More workers than this have never helped: the disk or the directory locks are the limit, and
+/// each worker keeps some megabytes.
+const MAX_WORKERS: usize = 16;
+
+/// Jobs that wait for each worker: enough to keep it busy while the next batch is prepared.
+const QUEUED_PER_WORKER: usize = 4;
+
+/// A worker panicked: its job was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panicked;
+
+/// The workers have stopped, because one of them asked for it or panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+/// How many workers suit this machine.
+#[must_use]
+pub fn suitable_count() -> usize {
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MAX_WORKERS)
+}
+
+#[derive(Default)]
+struct Flags {
+    stopped: AtomicBool,
+    panicked: AtomicBool,
+}
+
+impl Flags {
+    /// Runs one job; false where the worker has to end.
+    fn run<J>(&self, worker: &mut impl FnMut(J) -> ControlFlow<()>, job: J) -> bool {
+        if self.stopped.load(Ordering::Acquire) {
+            return false;
+        }
+        // A worker that panicked never gets another job: its broken state is not seen again.
+        let flow = catch_unwind(AssertUnwindSafe(|| worker(job)));
+        if flow.is_err() {
+            self.panicked.store(true, Ordering::Release);
+        }
+        let goes_on = matches!(flow, Ok(ControlFlow::Continue(())));
+        if !goes_on {
+            self.stopped.store(true, Ordering::Release);
+        }
+        goes_on
+    }
+}
+
+type Inline<J> = Box<dyn FnMut(J) -> ControlFlow<()> + Send>;
+
+/// Threads that carry out jobs of one type, in the order in which they come but side by side.
+///
+/// Dropping it discards what has not begun and waits for the rest.
+pub struct Workers<J> {
+    flags: Arc<Flags>,
+    queue: Option<Sender<J>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Does the jobs on the calling thread, where there can be no other.
+    inline: Option<Inline<J>>,
+}
+
+impl<J: Send + 'static> Workers<J> {
+    /// Starts `count` workers, each with what `make` gives. A worker that answers a job with
+    /// [`ControlFlow::Break`] stops them all.
+    pub fn start<W>(count: usize, make: impl Fn() -> W) -> Self
+    where
+        W: FnMut(J) -> ControlFlow<()> + Send + 'static,
+    {
+        let flags = Arc::new(Flags::default());
+        let mut threads = Vec::new();
+        let (sender, receiver) = bounded(count.max(1) * QUEUED_PER_WORKER);
+        if cfg!(not(target_family = "wasm")) {
+            for _ in 0..count {
+                match spawn(make(), receiver.clone(), Arc::clone(&flags)) {
+                    Ok(thread) => threads.push(thread),
+                    // The limit of processes is reached: fewer workers do it too.
+                    Err(_) => break,
+                }
+            }
+        }
+        let inline: Option<Inline<J>> = threads.is_empty().then(|| Box::new(make()) as Inline<J>);
+        Workers {
+            flags,
+            queue: inline.is_none().then_some(sender),
+            threads,
+            inline,
+        }
+    }
+
+    /// Hands over a job; waits while the queue is full.
+    ///
+    /// # Errors
+    /// When the workers have stopped; the job is then dropped.
+    pub fn submit(&mut self, job: J) -> Result<(), Stopped> {
+        if self.flags.stopped.load(Ordering::Acquire) {
+            return Err(Stopped);
+        }
+        if let Some(worker) = &mut self.inline {
+            return if self.flags.run(worker, job) {
+                Ok(())
+            } else {
+                Err(Stopped)
+            };
+        }
+        match &self.queue {
+            Some(queue) => queue.send(job).map_err(|_| Stopped),
+            None => Err(Stopped),
+        }
+    }
+
+    /// Waits until all jobs are done, or the workers have stopped.
+    ///
+    /// # Errors
+    /// When a worker panicked.
+    pub fn finish(&mut self) -> Result<(), Panicked> {
+        self.queue = None;
+        let mut panicked = false;
+        for thread in self.threads.drain(..) {
+            panicked |= thread.join().is_err();
+        }
+        // Whatever the worker holds (sinks, sources, open directories) ends here as well.
+        self.inline = None;
+        self.flags.stopped.store(true, Ordering::Release);
+        if panicked || self.flags.panicked.load(Ordering::Acquire) {
+            Err(Panicked)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Discards what has not begun and waits for what has.
+    pub fn cancel(&mut self) {
+        self.flags.stopped.store(true, Ordering::Release);
+        // The panic, if there was one, has been reported or is of no interest any more.
+        let _ = self.finish();
+    }
+}
+
+impl<J> Drop for Workers<J> {
+    fn drop(&mut self) {
+        self.flags.stopped.store(true, Ordering::Release);
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn<J: Send + 'static>(
+    mut worker: impl FnMut(J) -> ControlFlow<()> + Send + 'static,
+    jobs: Receiver<J>,
+    flags: Arc<Flags>,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("btdt-worker".to_owned())
+        .spawn(move || {
+            // Ends when the queue is closed and empty. After a stop the worker leaves at its next
+            // job; the last one takes the receiver with it, which wakes a sender that waits.
+            while let Ok(job) = jobs.recv() {
+                if !flags.run(&mut worker, job) {
+                    break;
+                }
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicU64;
+
+    fn adding(sum: &Arc<AtomicU64>) -> impl Fn() -> Box<dyn FnMut(u64) -> ControlFlow<()> + Send> {
+        let sum = Arc::clone(sum);
+        move || {
+            let sum = Arc::clone(&sum);
+            Box::new(move |job| {
+                sum.fetch_add(job, Ordering::Relaxed);
+                ControlFlow::Continue(())
+            })
+        }
+    }
+
+    #[test]
+    fn every_job_is_done_once() {
+        for count in [0, 1, 2, 16] {
+            let sum = Arc::new(AtomicU64::new(0));
+            let mut workers = Workers::start(count, adding(&sum));
+            for job in 1..=1000 {
+                assert_eq!(workers.submit(job), Ok(()));
+            }
+            assert_eq!(workers.finish(), Ok(()));
+            assert_eq!(sum.load(Ordering::Relaxed), 500_500, "{count} workers");
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_never_a_hang() {
+        for count in [0, 1, 4] {
+            let mut workers = Workers::start(count, || {
+                |job: u64| {
+                    assert!(job != 10, "a panic on purpose");
+                    ControlFlow::Continue(())
+                }
+            });
+            let refused = (0..10_000).any(|job| workers.submit(job).is_err());
+            assert!(refused, "{count} workers");
+            assert_eq!(workers.finish(), Err(Panicked), "{count} workers");
+        }
+    }
+
+    #[test]
+    fn a_break_stops_all_and_the_rest_is_dropped() {
+        for count in [0, 1, 4] {
+            let done = Arc::new(Mutex::new(Vec::new()));
+            let seen = Arc::clone(&done);
+            let mut workers = Workers::start(count, move || {
+                let seen = Arc::clone(&seen);
+                move |job: u64| {
+                    seen.lock().unwrap().push(job);
+                    if job == 5 {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                }
+            });
+            assert!((0..10_000).any(|job| workers.submit(job).is_err()));
+            assert_eq!(workers.finish(), Ok(()));
+            assert!(done.lock().unwrap().len() < 10_000);
+        }
+    }
+
+    #[test]
+    fn dropping_waits_for_what_has_begun() {
+        let sum = Arc::new(AtomicU64::new(0));
+        let mut workers = Workers::start(4, adding(&sum));
+        for job in 0..20 {
+            assert_eq!(workers.submit(job), Ok(()));
+        }
+        drop(workers);
+        let after = sum.load(Ordering::Relaxed);
+        assert_eq!(Arc::strong_count(&sum), 1);
+        assert_eq!(sum.load(Ordering::Relaxed), after);
+    }
+}

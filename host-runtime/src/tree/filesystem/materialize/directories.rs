@@ -1,0 +1,148 @@
+//! Directories: made before anything is written into them, and given their modes and times when
+//! nothing is any more.
+
+use super::entries::{self, remove_obstacle};
+use super::shared::{DirectoryCache, OWNER_ACCESS, Shared};
+use crate::tree::filesystem::os;
+use btdt_ports::{DirectoryState, EntryKind, MaterializeError};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Directories that a thread settles in one go.
+const AT_ONCE: usize = 256;
+
+/// Entering a directory and changing what is in it.
+const OWNER_CHANGE: u32 = 0o300;
+
+/// What a new directory gets where the plan does not say: everything, less the umask.
+const DEFAULT_MODE: u32 = 0o777;
+
+/// Makes the directories from number `first` on that are not there.
+pub(super) fn make(
+    shared: &Shared,
+    directories: &mut DirectoryCache,
+    first: u32,
+) -> Result<(), MaterializeError> {
+    let table = shared.table();
+    for number in first.. {
+        if number as usize >= table.len() {
+            break;
+        }
+        let plan = table.get(number);
+        // Whoever began the restore has opened or made the root.
+        let stays = matches!(
+            plan.state,
+            DirectoryState::Present | DirectoryState::Outdated
+        );
+        if stays || number == 0 {
+            continue;
+        }
+        let name = table.name(number);
+        directories
+            .open(shared, plan.parent)
+            .and_then(|parent| {
+                if plan.state == DirectoryState::Obstructed {
+                    remove_obstacle(shared, parent, name)?;
+                }
+                let mode = plan.mode.unwrap_or(DEFAULT_MODE) & os::PERMISSIONS | OWNER_ACCESS;
+                shared.with_access(plan.parent, || {
+                    os::make_directory(&parent.handle, name, mode)
+                })
+            })
+            .map_err(|error| shared.failure(plan.parent, name, error))?;
+    }
+    Ok(())
+}
+
+/// Gives every directory the mode and time that it ends with. Those that were right before and in
+/// which nothing was done cost nothing: a restore over an almost identical tree has many.
+pub(super) fn settle(shared: &Shared) -> Result<(), MaterializeError> {
+    let remembered = shared.remembered_modes();
+    let opened = shared.opened_directories();
+    let table = shared.table();
+    let count = u32::try_from(table.len()).unwrap_or(u32::MAX);
+    let outdated = |number: &u32| {
+        table.get(*number).state != DirectoryState::Present
+            || opened.contains(number)
+            || remembered.contains_key(number)
+    };
+    // A directory whose owner loses access comes after all that is in it: last, and backwards.
+    let (closed, open): (Vec<u32>, Vec<u32>) = (1..count).filter(outdated).partition(|number| {
+        let mode = wanted(shared, &remembered, *number);
+        mode.is_some_and(|mode| mode & OWNER_CHANGE != OWNER_CHANGE)
+    });
+    open.into_par_iter()
+        .with_min_len(AT_ONCE)
+        .try_for_each_init(DirectoryCache::default, |directories, number| {
+            settle_one(shared, &remembered, directories, number)
+        })?;
+    let mut directories = DirectoryCache::default();
+    for number in closed.into_iter().rev() {
+        settle_one(shared, &remembered, &mut directories, number)?;
+    }
+    settle_root(shared, &remembered)
+}
+
+/// The mode to end with: what the plan says, or what was there before access was gained.
+fn wanted(shared: &Shared, remembered: &BTreeMap<u32, u32>, number: u32) -> Option<u32> {
+    shared
+        .table()
+        .get(number)
+        .mode
+        .or_else(|| remembered.get(&number).copied())
+}
+
+fn settle_one(
+    shared: &Shared,
+    remembered: &BTreeMap<u32, u32>,
+    directories: &mut DirectoryCache,
+    number: u32,
+) -> Result<(), MaterializeError> {
+    let mode = wanted(shared, remembered, number);
+    let table = shared.table();
+    let plan = table.get(number);
+    let name = table.name(number);
+    directories
+        .open(shared, plan.parent)
+        .and_then(|parent| {
+            let status = os::status_at(&parent.handle, name)?;
+            if status.kind != EntryKind::Directory {
+                return Err(os::Error::NOTDIR);
+            }
+            entries::set_differences(&parent.handle, name, &status, mode, plan.modified)
+        })
+        .map_err(|error| shared.failure(plan.parent, name, error))
+}
+
+fn settle_root(shared: &Shared, remembered: &BTreeMap<u32, u32>) -> Result<(), MaterializeError> {
+    if shared.table().len() == 0 {
+        return Ok(());
+    }
+    let mode = wanted(shared, remembered, 0);
+    let modified = shared.table().get(0).modified;
+    let settle = || {
+        let status = os::status_of(shared.root())?;
+        if status.modified != modified {
+            shared.with_access(0, || os::set_time_at(shared.root(), b".", modified))?;
+        }
+        // Looked at again: access may just have been gained.
+        let status = os::status_of(shared.root())?;
+        match mode.map(|mode| mode & os::PERMISSIONS) {
+            Some(mode) if mode != status.mode() => {
+                os::set_mode_of_path(shared.root(), entries::wanted_mode(&status, mode))
+            }
+            _ => Ok(()),
+        }
+    };
+    settle().map_err(|error| shared.failure(0, b"", error))
+}
+
+/// Takes back the access that was gained, after a failure.
+pub(super) fn restore_modes(shared: &Shared) {
+    for (number, mode) in shared.remembered_modes().into_iter().rev() {
+        // Best effort: the restore has failed already, and says why.
+        let path = shared.table().path(number);
+        let _ = os::open_directory(shared.root(), &path)
+            .and_then(|handle| os::set_mode_of_path(&handle, mode));
+    }
+}

@@ -1,0 +1,110 @@
+//! Symbolic links, hard links, and metadata that changes on its own.
+
+use super::shared::{DirectoryCache, OpenDirectory, Shared};
+use crate::tree::filesystem::os;
+use btdt_ports::{EntryKind, HardLinkPlan, MaterializeError, MetadataPlan, SymlinkPlan};
+
+/// Setgid on a directory is inherited from its parent and says nothing about who may enter.
+const INHERITED: u32 = 0o2000;
+
+/// Removes what is at the place of something new. A directory is an error: the plan did not know
+/// of it. That nothing is there is fine.
+pub(super) fn remove_obstacle(
+    shared: &Shared,
+    directory: &OpenDirectory,
+    name: &[u8],
+) -> Result<(), os::Error> {
+    match shared.with_access(directory.number, || os::remove(&directory.handle, name)) {
+        Err(os::Error::NOENT) => Ok(()),
+        result => result,
+    }
+}
+
+pub(super) fn make_symlink(
+    shared: &Shared,
+    directories: &mut DirectoryCache,
+    plan: &SymlinkPlan,
+) -> Result<(), MaterializeError> {
+    let SymlinkPlan {
+        directory, name, ..
+    } = plan;
+    directories
+        .open(shared, *directory)
+        .and_then(|open| {
+            if plan.replace {
+                remove_obstacle(shared, open, name)?;
+            }
+            shared.with_access(*directory, || {
+                os::make_symlink(&plan.target, &open.handle, name)
+            })?;
+            os::set_time_at(&open.handle, name, plan.modified)
+        })
+        .map_err(|error| shared.failure(*directory, name, error))
+}
+
+pub(super) fn make_hard_link(
+    shared: &Shared,
+    directories: &mut DirectoryCache,
+    plan: &HardLinkPlan,
+) -> Result<(), MaterializeError> {
+    let HardLinkPlan {
+        directory, name, ..
+    } = plan;
+    let mut make = || {
+        // Opened anew: the cache lends one directory at a time.
+        let path = shared.table().path(plan.target_directory);
+        let target = shared.with_access(plan.target_directory, || {
+            os::open_directory(shared.root(), &path)
+        })?;
+        let open = directories.open(shared, *directory)?;
+        if plan.replace {
+            remove_obstacle(shared, open, name)?;
+        }
+        shared.with_access(*directory, || {
+            os::make_hard_link(&target, &plan.target_name, &open.handle, name)
+        })
+    };
+    make().map_err(|error| shared.failure(*directory, name, error))
+}
+
+pub(super) fn set_metadata(
+    shared: &Shared,
+    directories: &mut DirectoryCache,
+    plan: &MetadataPlan,
+) -> Result<(), MaterializeError> {
+    directories
+        .open(shared, plan.directory)
+        .and_then(|open| {
+            let status =
+                shared.with_access(plan.directory, || os::status_at(&open.handle, &*plan.name))?;
+            set_differences(&open.handle, &plan.name, &status, plan.mode, plan.modified)
+        })
+        .map_err(|error| shared.failure(plan.directory, &plan.name, error))
+}
+
+/// Sets mode and time of something in a directory where they differ from `status`.
+pub(super) fn set_differences(
+    directory: &os::Handle,
+    name: &[u8],
+    status: &os::Status,
+    mode: Option<u32>,
+    modified: btdt_ports::Timestamp,
+) -> Result<(), os::Error> {
+    if status.modified != modified {
+        os::set_time_at(directory, name, modified)?;
+    }
+    match mode.map(|mode| mode & os::PERMISSIONS) {
+        Some(mode) if status.kind != EntryKind::Symlink && mode != status.mode() => {
+            os::set_mode_at(directory, name, status.kind, wanted_mode(status, mode))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The permission bits `mode`, with what a directory has inherited.
+pub(super) fn wanted_mode(status: &os::Status, mode: u32) -> u32 {
+    match status.kind {
+        EntryKind::Directory => mode | (status.full_mode & INHERITED),
+        _ => mode,
+    }
+}

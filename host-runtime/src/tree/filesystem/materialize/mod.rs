@@ -1,0 +1,223 @@
+//! Writes a tree from chunks: the data path of a restore.
+//!
+//! The calling thread checks each batch and makes its directories, while workers write the files
+//! of earlier ones: one `openat`, one `write` of the whole content and one `futimens` per file.
+//! Nothing below the destination is reached by a path that the system resolves freely.
+//!
+//! - [`shared`]: what all threads share, and how directories are opened by their numbers
+//! - [`writer`]: the files
+//! - [`entries`]: symbolic links, hard links, and metadata on its own
+//! - [`directories`]: directories, first and last
+//! - [`removal`]: what has to go
+//! - [`staging`]: the sibling in which a new tree grows
+
+mod directories;
+mod entries;
+mod removal;
+mod shared;
+mod staging;
+mod writer;
+
+use super::os;
+use crate::transfer::Source;
+use crate::tree::plan::{self, Coverage};
+use crate::workers::{Workers, suitable_count};
+use btdt_ports::{
+    HardLinkPlan, IoError, IoErrorKind, MaterializeBatch, MaterializeError, MaterializeSummary,
+    Materializer, Placement,
+};
+use shared::{DirectoryCache, Shared};
+use staging::Staging;
+use std::path::Path;
+use std::sync::Arc;
+use writer::{Batch, Job, Writer};
+
+/// Small things that go to a worker in one job.
+const ITEMS_PER_JOB: usize = 256;
+
+/// A running restore into the file system.
+///
+/// Dropped before it has finished, it removes a staged tree, and leaves one that was written in
+/// place with whole files only.
+pub struct FilesystemMaterializer {
+    workers: Workers<Job>,
+    shared: Arc<Shared>,
+    staging: Option<Staging>,
+    directories: DirectoryCache,
+    hard_links: Vec<HardLinkPlan>,
+    /// The root is a file, and has been handed over.
+    single_file: bool,
+}
+
+impl FilesystemMaterializer {
+    /// Begins to write the tree at `path`.
+    pub(super) fn start(
+        path: &Path,
+        sources: Vec<Source>,
+        placement: Placement,
+    ) -> Result<Self, MaterializeError> {
+        let at_root = |error| MaterializeError::Destination {
+            path: Vec::new(),
+            error,
+        };
+        let (root, staging) = match placement {
+            Placement::InPlace => (
+                os::open_root(path).map_err(|error| at_root(os::io_error(error)))?,
+                None,
+            ),
+            Placement::Staged => {
+                let staging = Staging::begin(path).map_err(at_root)?;
+                let root = staging
+                    .root()
+                    .map_err(|error| at_root(os::io_error(error)))?;
+                (root, Some(staging))
+            }
+        };
+        let shared = Arc::new(Shared::new(root, sources));
+        if let Some(staging) = &staging {
+            shared.remember_mode(0, staging.default_mode());
+        }
+        let workers = Workers::start(suitable_count(), || {
+            let mut writer = Writer::new(Arc::clone(&shared));
+            move |job: Job| writer.work(&job)
+        });
+        Ok(FilesystemMaterializer {
+            workers,
+            shared,
+            staging,
+            directories: DirectoryCache::default(),
+            hard_links: Vec::new(),
+            single_file: false,
+        })
+    }
+
+    fn hand_over(&mut self, mut batch: MaterializeBatch) -> Result<(), MaterializeError> {
+        let first = self.shared.add_directories(&batch.directories)?;
+        let coverage = {
+            let table = self.shared.table();
+            plan::check_materialize(&batch, &table, self.shared.sources.len())?
+        };
+        if batch
+            .files
+            .first()
+            .is_some_and(|file| file.directory.is_none())
+        {
+            // In place there is a directory, which no file can take the place of.
+            if self.single_file || self.staging.is_none() {
+                return Err(plan::invalid(Vec::new()));
+            }
+            self.single_file = true;
+        } else if self.single_file {
+            return Err(plan::invalid(Vec::new()));
+        }
+        directories::make(&self.shared, &mut self.directories, first)?;
+        for removal in &batch.removals {
+            removal::remove(&self.shared, &mut self.directories, removal)?;
+        }
+        self.hard_links.append(&mut batch.hard_links);
+        batch.directories = Vec::new();
+        self.enqueue(batch, coverage)
+    }
+
+    fn enqueue(
+        &mut self,
+        plan: MaterializeBatch,
+        coverage: Vec<Coverage>,
+    ) -> Result<(), MaterializeError> {
+        let batch = Arc::new(Batch::new(plan, coverage));
+        let mut jobs: Vec<Job> = Vec::new();
+        let ranges = |length: usize| {
+            (0..length)
+                .step_by(ITEMS_PER_JOB)
+                .map(move |start| start..length.min(start + ITEMS_PER_JOB))
+        };
+        for range in ranges(batch.plan.symlinks.len()) {
+            jobs.push(Job::Symlinks(Arc::clone(&batch), range));
+        }
+        for range in ranges(batch.coverage.len()) {
+            if batch.coverage[range.clone()].contains(&Coverage::Empty) {
+                jobs.push(Job::EmptyFiles(Arc::clone(&batch), range));
+            }
+        }
+        for chunk in 0..batch.plan.chunks.len() {
+            jobs.push(Job::Chunk(Arc::clone(&batch), chunk));
+        }
+        for range in ranges(batch.plan.metadata.len()) {
+            jobs.push(Job::Metadata(Arc::clone(&batch), range));
+        }
+        drop(batch);
+        for job in jobs {
+            self.workers.submit(job).map_err(|_| self.shared.error())?;
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self) -> Result<(), MaterializeError> {
+        let finished = self.workers.finish();
+        if let Some(error) = self.shared.take_error() {
+            return Err(error);
+        }
+        let at_root = |error| MaterializeError::Destination {
+            path: Vec::new(),
+            error,
+        };
+        finished.map_err(|_| at_root(IoError::new(IoErrorKind::Other)))?;
+        if !self.single_file && self.shared.table().len() == 0 {
+            return Err(plan::invalid(Vec::new()));
+        }
+        for link in std::mem::take(&mut self.hard_links) {
+            entries::make_hard_link(&self.shared, &mut self.directories, &link)?;
+        }
+        directories::settle(&self.shared)?;
+        match self.staging.take() {
+            Some(staging) if self.single_file => {
+                staging.publish_file(writer::SINGLE_FILE).map_err(at_root)
+            }
+            Some(staging) => staging.publish_directory().map_err(at_root),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends everything after a failure.
+    fn abandon(&mut self) {
+        self.workers.cancel();
+        self.directories = DirectoryCache::default();
+        match self.staging.take() {
+            Some(staging) => drop(staging),
+            None => {
+                self.shared.remove_incomplete(&mut self.directories);
+                directories::restore_modes(&self.shared);
+            }
+        }
+    }
+}
+
+impl Materializer for FilesystemMaterializer {
+    fn submit(&mut self, batch: MaterializeBatch) -> Result<(), MaterializeError> {
+        let result = self.hand_over(batch);
+        if result.is_err() {
+            self.workers.cancel();
+            // What a worker met first is the better explanation, if there is one.
+            return Err(self
+                .shared
+                .take_error()
+                .or(result.err())
+                .unwrap_or_else(|| plan::invalid(Vec::new())));
+        }
+        result
+    }
+
+    fn finish(mut self) -> Result<MaterializeSummary, MaterializeError> {
+        self.complete()?;
+        self.shared.mark_finished();
+        Ok(self.shared.summary())
+    }
+}
+
+impl Drop for FilesystemMaterializer {
+    fn drop(&mut self) {
+        if !self.shared.is_finished() {
+            self.abandon();
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Removes what has to go, with all that is in it.
+
+use super::shared::{DirectoryCache, OWNER_ACCESS, Shared};
+use crate::tree::filesystem::os::{self, Handle};
+use crate::tree::plan;
+use btdt_ports::{EntryKind, MaterializeError, RemovalPlan};
+
+/// Removes what the plan names. That nothing is there is fine.
+pub(super) fn remove(
+    shared: &Shared,
+    directories: &mut DirectoryCache,
+    plan: &RemovalPlan,
+) -> Result<(), MaterializeError> {
+    directories
+        .open(shared, plan.directory)
+        .and_then(|open| {
+            shared.with_access(plan.directory, || remove_tree(&open.handle, &plan.name))
+        })
+        .map_err(|error| shared.failure(plan.directory, &plan.name, error))
+}
+
+enum Step {
+    /// Remove what is in it.
+    Enter(Vec<u8>),
+    /// Remove the empty directory.
+    Leave(Vec<u8>),
+}
+
+/// Removes `name` in `parent`. Symbolic links are removed, never followed. However deep the tree
+/// is, few directories are open at a time.
+pub(super) fn remove_tree(parent: &Handle, name: &[u8]) -> Result<(), os::Error> {
+    match os::remove(parent, name) {
+        Ok(()) | Err(os::Error::NOENT) => return Ok(()),
+        Err(os::Error::ISDIR | os::Error::PERM) if is_directory(parent, name) => {}
+        Err(error) => return Err(error),
+    }
+    let mut steps = vec![Step::Enter(name.to_vec())];
+    let mut buffer = Vec::new();
+    while let Some(step) = steps.pop() {
+        match step {
+            Step::Enter(path) => {
+                let directory = open_for_removal(parent, &path)?;
+                let mut names = Vec::new();
+                os::for_each_name(&directory, &mut buffer, |name| {
+                    names.push(name.to_bytes().to_vec());
+                    Ok(())
+                })?;
+                steps.push(Step::Leave(path.clone()));
+                for name in names {
+                    match os::remove(&directory, &name) {
+                        Ok(()) | Err(os::Error::NOENT) => {}
+                        Err(os::Error::ISDIR | os::Error::PERM)
+                            if is_directory(&directory, &name) =>
+                        {
+                            steps.push(Step::Enter(plan::join(&path, &name)));
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Step::Leave(path) => {
+                let (above, name) = split(&path);
+                match os::remove_directory(os::open_directory(parent, above)?, name) {
+                    Ok(()) | Err(os::Error::NOENT) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_directory(parent: &Handle, name: &[u8]) -> bool {
+    os::status_at(parent, name).is_ok_and(|status| status.kind == EntryKind::Directory)
+}
+
+/// The path above, which may be empty, and the last name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
+}
+
+/// Opens a directory so that everything in it can be removed.
+fn open_for_removal(parent: &Handle, path: &[u8]) -> Result<Handle, os::Error> {
+    let (above, name) = split(path);
+    let above = os::open_directory(parent, above)?;
+    let status = os::status_at(&above, name)?;
+    if status.mode() & OWNER_ACCESS != OWNER_ACCESS {
+        // Where this is not permitted, access may still be possible in another way.
+        let _ = os::set_mode_at(&above, name, EntryKind::Directory, OWNER_ACCESS);
+    }
+    os::open_listable(&above, name)
+}

@@ -1,0 +1,264 @@
+//! What the threads of a restore share.
+
+use crate::transfer::Source;
+use crate::tree::filesystem::os::{self, Handle};
+use crate::tree::plan::DirectoryTable;
+use btdt_ports::{
+    DirectoryPlan, DirectoryState, EntryKind, IoError, IoErrorKind, MaterializeError,
+    MaterializeSummary,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+/// What the owner needs to make and remove things in a directory, and to list it.
+pub(super) const OWNER_ACCESS: u32 = 0o700;
+
+/// The state of a restore that every thread sees.
+pub(super) struct Shared {
+    root: Handle,
+    pub(super) sources: Vec<Source>,
+    table: RwLock<DirectoryTable>,
+    error: Mutex<Option<MaterializeError>>,
+    /// Modes of directories before their owner was given access, by number.
+    modes: Mutex<BTreeMap<u32, u32>>,
+    /// Directories that stay as they are, but in which something may have been done.
+    opened: Mutex<BTreeSet<u32>>,
+    /// Files that are open and miss some of their content.
+    incomplete: Mutex<BTreeSet<(u32, Vec<u8>)>>,
+    finished: AtomicBool,
+    files_written: AtomicU64,
+    bytes_written: AtomicU64,
+    files_kept: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(root: Handle, sources: Vec<Source>) -> Self {
+        Shared {
+            root,
+            sources,
+            table: RwLock::default(),
+            error: Mutex::default(),
+            modes: Mutex::default(),
+            opened: Mutex::default(),
+            incomplete: Mutex::default(),
+            finished: AtomicBool::new(false),
+            files_written: AtomicU64::new(0),
+            bytes_written: AtomicU64::new(0),
+            files_kept: AtomicU64::new(0),
+        }
+    }
+
+    /// The root, open as a path.
+    pub(super) fn root(&self) -> &Handle {
+        &self.root
+    }
+
+    /// The directories so far.
+    pub(super) fn table(&self) -> RwLockReadGuard<'_, DirectoryTable> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in further directories; gives the number of the first.
+    pub(super) fn add_directories(&self, plans: &[DirectoryPlan]) -> Result<u32, MaterializeError> {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let first = u32::try_from(table.len()).unwrap_or(u32::MAX);
+        plans.iter().try_for_each(|plan| table.push(plan))?;
+        Ok(first)
+    }
+
+    /// The error for something in a directory.
+    pub(super) fn failure(
+        &self,
+        directory: u32,
+        name: &[u8],
+        error: os::Error,
+    ) -> MaterializeError {
+        let path = self.table().path_of(Some(directory), name);
+        MaterializeError::Destination {
+            path,
+            error: os::io_error(error),
+        }
+    }
+
+    /// Keeps the first error of a worker.
+    pub(super) fn fail(&self, error: MaterializeError) {
+        lock(&self.error).get_or_insert(error);
+    }
+
+    /// Why the workers have stopped.
+    pub(super) fn error(&self) -> MaterializeError {
+        let unknown = IoError::new(IoErrorKind::Other);
+        lock(&self.error)
+            .clone()
+            .unwrap_or(MaterializeError::Destination {
+                path: Vec::new(),
+                error: unknown,
+            })
+    }
+
+    pub(super) fn take_error(&self) -> Option<MaterializeError> {
+        lock(&self.error).take()
+    }
+
+    pub(super) fn count_written(&self, bytes: u64) {
+        self.files_written.fetch_add(1, Ordering::Relaxed);
+        self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_kept(&self) {
+        self.files_kept.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn summary(&self) -> MaterializeSummary {
+        MaterializeSummary {
+            files_written: self.files_written.load(Ordering::Relaxed),
+            bytes_written: self.bytes_written.load(Ordering::Relaxed),
+            files_kept: self.files_kept.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn mark_finished(&self) {
+        self.finished.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a file is there without all of its content.
+    pub(super) fn begin_file(&self, directory: u32, name: &[u8]) {
+        lock(&self.incomplete).insert((directory, name.to_vec()));
+    }
+
+    /// Notes that a file has all of its content.
+    pub(super) fn end_file(&self, directory: u32, name: &[u8]) {
+        lock(&self.incomplete).remove(&(directory, name.to_vec()));
+    }
+
+    /// Removes the files that will never get the rest of their content.
+    pub(super) fn remove_incomplete(&self, directories: &mut DirectoryCache) {
+        for (directory, name) in std::mem::take(&mut *lock(&self.incomplete)) {
+            // There is an error already, and this is all that can be done about it.
+            if let Ok(open) = directories.open(self, directory) {
+                let _ = os::remove(&open.handle, &name);
+            }
+        }
+    }
+
+    /// Keeps the mode that a directory had; the first one counts.
+    pub(super) fn remember_mode(&self, directory: u32, mode: u32) {
+        lock(&self.modes).entry(directory).or_insert(mode);
+    }
+
+    /// Notes that a directory is being worked in.
+    fn note_opened(&self, directory: u32) {
+        let table = self.table();
+        let known = (directory as usize) < table.len();
+        if known && table.get(directory).state == DirectoryState::Present {
+            lock(&self.opened).insert(directory);
+        }
+    }
+
+    /// The directories that were right, but in which something may have been done.
+    pub(super) fn opened_directories(&self) -> BTreeSet<u32> {
+        lock(&self.opened).clone()
+    }
+
+    /// The modes of directories before they were changed, by number.
+    pub(super) fn remembered_modes(&self) -> BTreeMap<u32, u32> {
+        lock(&self.modes).clone()
+    }
+
+    /// Does what needs access to a directory. Where that is refused, the owner is given access
+    /// first, for as long as the restore lasts.
+    pub(super) fn with_access<T>(
+        &self,
+        directory: u32,
+        mut action: impl FnMut() -> Result<T, os::Error>,
+    ) -> Result<T, os::Error> {
+        match action() {
+            Err(os::Error::ACCESS) => {
+                self.gain_access(directory).map_err(|_| os::Error::ACCESS)?;
+                action()
+            }
+            result => result,
+        }
+    }
+
+    /// Gives the owner access to a directory and to all above it. Finding that another thread
+    /// has done so is a success.
+    fn gain_access(&self, directory: u32) -> Result<(), os::Error> {
+        let mut modes = lock(&self.modes);
+        let mut chain = vec![directory];
+        let table = self.table();
+        while let Some(number) = chain.last().copied().filter(|number| *number != 0) {
+            chain.push(table.get(number).parent);
+        }
+        let root = os::status_of(&self.root)?;
+        if root.mode() & OWNER_ACCESS != OWNER_ACCESS {
+            os::set_mode_of_path(&self.root, root.full_mode | OWNER_ACCESS)?;
+            modes.entry(0).or_insert(root.mode());
+        }
+        let mut current = os::open_directory(&self.root, b"")?;
+        for number in chain.into_iter().rev().filter(|number| *number != 0) {
+            let name = table.name(number);
+            let status = os::status_at(&current, name)?;
+            if status.mode() & OWNER_ACCESS != OWNER_ACCESS {
+                let mode = status.full_mode | OWNER_ACCESS;
+                os::set_mode_at(&current, name, EntryKind::Directory, mode)?;
+                modes.entry(number).or_insert(status.mode());
+            }
+            current = os::open_directory(&current, name)?;
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change under these locks is whole by itself.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A directory that a thread keeps open.
+pub(super) struct OpenDirectory {
+    pub(super) number: u32,
+    pub(super) handle: Handle,
+    /// The mode last asked for on creating a file here, and whether that is what it got: the
+    /// process's umask or the directory's default access control list may take bits away.
+    pub(super) created_mode: Option<(u32, bool)>,
+}
+
+/// The directories that a thread used last. Files come in path order, so few are enough.
+#[derive(Default)]
+pub(super) struct DirectoryCache {
+    slots: [Option<OpenDirectory>; DirectoryCache::SLOTS],
+}
+
+impl DirectoryCache {
+    const SLOTS: usize = 16;
+
+    /// The directory of that number; must be known, or 0 for the root.
+    pub(super) fn open(
+        &mut self,
+        shared: &Shared,
+        number: u32,
+    ) -> Result<&mut OpenDirectory, os::Error> {
+        let slot = &mut self.slots[number as usize % Self::SLOTS];
+        let open = match slot.take().filter(|open| open.number == number) {
+            Some(open) => open,
+            None => {
+                let path = shared.table().path(number);
+                shared.note_opened(number);
+                let handle =
+                    shared.with_access(number, || os::open_directory(shared.root(), &path))?;
+                OpenDirectory {
+                    number,
+                    handle,
+                    created_mode: None,
+                }
+            }
+        };
+        Ok(slot.insert(open))
+    }
+}

@@ -1,0 +1,364 @@
+//! Reads files into chunks: the data path of a store.
+//!
+//! A worker holds one chunk's worth of content. A file whose size or times are not what the plan
+//! says, before or after it was read, spoils its group: what goes to the sink was the content of
+//! those files at one moment each.
+
+use super::os::{self, Handle, Status};
+use crate::storage::codec::{Codec, sha256};
+use crate::transfer::Sink;
+use crate::tree::plan::{self, bundled};
+use crate::workers::{Workers, suitable_count};
+use btdt_ports::{
+    CutSizes, EntryKind, FileFault, Group, IoError, IoErrorKind, PackBatch, PackError, PackFile,
+    Packed, PackedChunk, Packer,
+};
+use fastcdc::v2020::{self, FastCDC};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A group of a batch, and the place of its outcome.
+struct Job {
+    batch: Arc<PackBatch>,
+    group: usize,
+    place: usize,
+}
+
+struct Shared {
+    /// The root where it is a directory.
+    root: Option<Handle>,
+    path: PathBuf,
+    sink: Sink,
+    sizes: CutSizes,
+    outcomes: Mutex<Vec<Option<Packed>>>,
+    error: Mutex<Option<PackError>>,
+}
+
+/// Reads, hashes and hands over, on several threads.
+pub struct FilesystemPacker {
+    workers: Workers<Job>,
+    shared: Arc<Shared>,
+    places: usize,
+}
+
+impl FilesystemPacker {
+    /// Begins to pack the tree at `path`.
+    pub(super) fn start(path: &Path, sink: Sink, sizes: CutSizes) -> Result<Self, IoError> {
+        if !are_usable(sizes) {
+            return Err(plan::INVALID);
+        }
+        let root = match os::status_of_path(path).map_err(os::io_error)?.kind {
+            EntryKind::Directory => Some(os::open_root(path).map_err(os::io_error)?),
+            _ => None,
+        };
+        let shared = Arc::new(Shared {
+            root,
+            path: path.to_owned(),
+            sink,
+            sizes,
+            outcomes: Mutex::default(),
+            error: Mutex::default(),
+        });
+        let workers = Workers::start(suitable_count(), || {
+            let mut worker = Worker::new(Arc::clone(&shared));
+            move |job: Job| worker.work(&job)
+        });
+        Ok(FilesystemPacker {
+            workers,
+            shared,
+            places: 0,
+        })
+    }
+}
+
+impl Packer for FilesystemPacker {
+    fn submit(&mut self, batch: PackBatch) -> Result<(), PackError> {
+        plan::check_pack(&batch)?;
+        let batch = Arc::new(batch);
+        for group in 0..batch.groups.len() {
+            let job = Job {
+                batch: Arc::clone(&batch),
+                group,
+                place: self.places,
+            };
+            self.places += 1;
+            if self.workers.submit(job).is_err() {
+                // The worker that stopped them says why; wait for it.
+                self.workers.cancel();
+                return Err(self.shared.error());
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<Packed>, PackError> {
+        let finished = self.workers.finish();
+        let error = lock(&self.shared.error).take();
+        match (error, finished) {
+            (Some(error), _) => return Err(error),
+            (None, Err(_)) => return Err(PackError(IoError::new(IoErrorKind::Other))),
+            (None, Ok(())) => {}
+        }
+        let outcomes = std::mem::take(&mut *lock(&self.shared.outcomes));
+        let complete: Option<Vec<Packed>> = outcomes.into_iter().collect();
+        complete
+            .filter(|outcomes| outcomes.len() == self.places)
+            .ok_or(PackError(IoError::new(IoErrorKind::Other)))
+    }
+}
+
+/// What the crate accepts; it checks that itself only in debug builds.
+fn are_usable(sizes: CutSizes) -> bool {
+    let within = |size: u32, least: usize, most: usize| {
+        (least..=most).contains(&(size as usize)) && size.is_multiple_of(2)
+    };
+    within(sizes.minimum, v2020::MINIMUM_MIN, v2020::MINIMUM_MAX)
+        && within(sizes.average, v2020::AVERAGE_MIN, v2020::AVERAGE_MAX)
+        && within(sizes.maximum, v2020::MAXIMUM_MIN, v2020::MAXIMUM_MAX)
+        && sizes.minimum <= sizes.average
+        && sizes.average <= sizes.maximum
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // Every change under these locks is a single assignment.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn error(&self) -> PackError {
+        lock(&self.error).unwrap_or(PackError(IoError::new(IoErrorKind::Other)))
+    }
+}
+
+/// Why a group has no chunks.
+enum Failure {
+    File(u32, FileFault),
+    Sink(PackError),
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    codec: Codec,
+    buffer: Vec<u8>,
+    /// The directory of the previous file, which mostly is that of the next one too.
+    directory: Option<(Vec<u8>, Handle)>,
+    keep_access_time: bool,
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>) -> Self {
+        Worker {
+            shared,
+            codec: Codec::new(),
+            buffer: Vec::new(),
+            directory: None,
+            keep_access_time: true,
+        }
+    }
+
+    fn work(&mut self, job: &Job) -> ControlFlow<()> {
+        let packed = match job.batch.groups[job.group] {
+            Group::Bundle { first, count } => self
+                .bundle(&job.batch, first, count)
+                .map(|chunk| vec![chunk]),
+            Group::Cut {
+                file,
+                offset,
+                length,
+            } => self.cut(&job.batch, file, offset, length),
+        };
+        let outcome = match packed {
+            Ok(chunks) => Packed::Chunks(chunks),
+            Err(Failure::File(file, fault)) => Packed::Fault { file, fault },
+            Err(Failure::Sink(error)) => {
+                lock(&self.shared.error).get_or_insert(error);
+                return ControlFlow::Break(());
+            }
+        };
+        let mut outcomes = lock(&self.shared.outcomes);
+        if outcomes.len() <= job.place {
+            outcomes.resize(job.place + 1, None);
+        }
+        outcomes[job.place] = Some(outcome);
+        ControlFlow::Continue(())
+    }
+
+    fn bundle(
+        &mut self,
+        batch: &PackBatch,
+        first: u32,
+        count: u32,
+    ) -> Result<PackedChunk, Failure> {
+        self.buffer.clear();
+        for (index, file) in (first..).zip(bundled(batch, first, count).unwrap_or_default()) {
+            self.append(batch, file)
+                .map_err(|fault| Failure::File(index, fault))?;
+        }
+        keep(&self.shared.sink, &self.buffer, &mut self.codec)
+    }
+
+    /// Appends the whole content of a file to the buffer.
+    fn append(&mut self, batch: &PackBatch, file: &PackFile) -> Result<(), FileFault> {
+        let handle = self.open(batch, file)?;
+        let before = os::status_of(&handle).map_err(unreadable)?;
+        expect_planned(&before, file)?;
+        let size = usize::try_from(file.size).map_err(|_| FileFault::Changed)?;
+        // One byte more is asked for than there should be, so that a file that grew shows.
+        let read = os::read_to(&handle, &mut self.buffer, size, size + 1).map_err(unreadable)?;
+        if read != size {
+            return Err(FileFault::Changed);
+        }
+        expect_unchanged(&before, &handle)
+    }
+
+    /// Opens a file, keeping its directory open for the next one.
+    fn open(&mut self, batch: &PackBatch, file: &PackFile) -> Result<Handle, FileFault> {
+        let (Some(number), Some(root)) = (file.directory, &self.shared.root) else {
+            if file.directory.is_some() || self.shared.root.is_some() {
+                return Err(FileFault::Changed);
+            }
+            return os::open_root_file(&self.shared.path).map_err(unreadable);
+        };
+        let path = &batch.directories[number as usize];
+        let directory = match &mut self.directory {
+            Some((open, handle)) if open == path => handle,
+            other => {
+                let handle = os::open_directory(root, path).map_err(unreadable)?;
+                &mut other.insert((path.clone(), handle)).1
+            }
+        };
+        os::open_file(&*directory, &file.name, &mut self.keep_access_time).map_err(unreadable)
+    }
+
+    fn cut(
+        &mut self,
+        batch: &PackBatch,
+        index: u32,
+        offset: u64,
+        length: u64,
+    ) -> Result<Vec<PackedChunk>, Failure> {
+        let file = &batch.files[index as usize];
+        let failure = |fault| Failure::File(index, fault);
+        let handle = self.open(batch, file).map_err(failure)?;
+        let before = os::status_of(&handle).map_err(|error| failure(unreadable(error)))?;
+        expect_planned(&before, file).map_err(failure)?;
+        let mut range = Range {
+            handle: &handle,
+            offset,
+            left: length,
+        };
+        let chunks = self.cut_range(&mut range, &failure)?;
+        expect_unchanged(&before, &handle).map_err(failure)?;
+        Ok(chunks)
+    }
+
+    fn cut_range(
+        &mut self,
+        range: &mut Range<'_>,
+        failure: &impl Fn(FileFault) -> Failure,
+    ) -> Result<Vec<PackedChunk>, Failure> {
+        let Worker {
+            shared,
+            codec,
+            buffer,
+            ..
+        } = self;
+        let CutSizes {
+            minimum,
+            average,
+            maximum,
+        } = shared.sizes;
+        let capacity = maximum as usize + average as usize;
+        let mut chunks = Vec::new();
+        let mut start = 0;
+        buffer.clear();
+        while start < buffer.len() || range.left > 0 {
+            let rest = &buffer[start..];
+            let (_, end) = FastCDC::new(rest, minimum as usize, average as usize, maximum as usize)
+                .cut(0, rest.len());
+            // No cut was found in what is there, so it has to be looked for with more. The search
+            // begins anew, and comes to the same cut as over the whole range.
+            if end == rest.len() && end < maximum as usize && range.left > 0 {
+                buffer.drain(..start);
+                start = 0;
+                range
+                    .read(buffer, capacity - buffer.len())
+                    .map_err(failure)?;
+                continue;
+            }
+            chunks.push(keep(&shared.sink, &rest[..end], codec)?);
+            start += end;
+        }
+        Ok(chunks)
+    }
+}
+
+/// What is still to be read of a range of a file.
+struct Range<'a> {
+    handle: &'a Handle,
+    offset: u64,
+    left: u64,
+}
+
+impl Range<'_> {
+    /// Appends up to `most` further bytes.
+    fn read(&mut self, buffer: &mut Vec<u8>, most: usize) -> Result<(), FileFault> {
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(most);
+        let read = os::read_at(self.handle, buffer, self.offset, wanted).map_err(unreadable)?;
+        if read != wanted {
+            return Err(FileFault::Changed);
+        }
+        self.offset += read as u64;
+        self.left -= read as u64;
+        Ok(())
+    }
+}
+
+fn keep(sink: &Sink, raw: &[u8], codec: &mut Codec) -> Result<PackedChunk, Failure> {
+    let failure = |error| Failure::Sink(PackError(error));
+    let digest = sha256(raw);
+    let outcome = match sink.existing(&digest).map_err(failure)? {
+        Some(outcome) => outcome,
+        None => sink.put(&digest, raw, codec).map_err(failure)?,
+    };
+    let narrow =
+        |size| u32::try_from(size).map_err(|_| failure(IoError::new(IoErrorKind::TooLarge)));
+    Ok(PackedChunk {
+        digest,
+        raw_size: narrow(raw.len() as u64)?,
+        stored_size: narrow(outcome.stored_size)?,
+        new: outcome.new,
+    })
+}
+
+fn expect_planned(status: &Status, file: &PackFile) -> Result<(), FileFault> {
+    let planned = status.kind == EntryKind::File
+        && status.size == file.size
+        && status.modified == file.modified;
+    if planned {
+        Ok(())
+    } else {
+        Err(FileFault::Changed)
+    }
+}
+
+fn expect_unchanged(before: &Status, handle: &Handle) -> Result<(), FileFault> {
+    let after = os::status_of(handle).map_err(unreadable)?;
+    let same = after.size == before.size
+        && after.modified == before.modified
+        && after.changed == before.changed;
+    if same {
+        Ok(())
+    } else {
+        Err(FileFault::Changed)
+    }
+}
+
+/// A file that became something else has changed; the rest is what the system says.
+fn unreadable(error: os::Error) -> FileFault {
+    match error {
+        os::Error::LOOP | os::Error::NXIO | os::Error::ISDIR => FileFault::Changed,
+        error => FileFault::Unreadable(os::io_error(error)),
+    }
+}
