@@ -6,6 +6,7 @@
 // A program of commands: its output is its purpose.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod build;
 mod cli;
 mod component;
@@ -72,7 +73,7 @@ fn run(task: Task) -> Result<()> {
             test::run(&workspace, &[])?;
         }
         Task::Demo => demo::run(&workspace)?,
-        Task::Bench { arguments: _ } => anyhow::bail!("the benchmark is not there yet"),
+        Task::Bench { arguments } => bench::run(&arguments)?,
     }
     Ok(())
 }
