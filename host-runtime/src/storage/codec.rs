@@ -37,6 +37,9 @@ const CODEC_NONE: u8 = 0;
 const CODEC_ZSTD: u8 = 1;
 const CODEC_GZIP: u8 = 2;
 
+/// zstd has at most 128 KiB in a block, and no block is shorter than 4 bytes.
+const MAX_ZSTD_RATIO: usize = 128 * 1024 / 4;
+
 /// Compression has to save one byte in so many, or it is not worth the time to undo it.
 const USEFUL_SAVING: usize = 32;
 
@@ -247,12 +250,23 @@ fn decode_into(
                 *decompressor = DCtx::try_create();
             }
             let context = decompressor.as_mut().ok_or(unusable)?;
+            if !is_plausible_frame(payload, raw_size) {
+                return Err(unusable);
+            }
             raw.reserve_exact(raw_size);
             context.decompress(raw, payload).map_err(|_| unusable)?;
         }
         _ => gunzip(payload, raw_size, raw).ok_or(unusable)?,
     }
     if raw.len() == raw_size { Ok(Place::Decompressed) } else { Err(unusable) }
+}
+
+/// Whether `payload` may be one zstd frame of so much content: asked before memory is allocated
+/// that a damaged header demands.
+fn is_plausible_frame(payload: &[u8], raw_size: usize) -> bool {
+    let possible = raw_size / MAX_ZSTD_RATIO <= payload.len();
+    let stated = zstd::zstd_safe::get_frame_content_size(payload);
+    possible && stated.is_ok_and(|size| size.is_none_or(|size| size == raw_size as u64))
 }
 
 /// Decompresses one gzip member that has to be all of `payload`, to no more than one byte

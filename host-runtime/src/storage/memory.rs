@@ -9,9 +9,9 @@ use super::fault::first_success;
 use super::record_name;
 use crate::transfer::{ChunkSink, ChunkSource, Sink, Source};
 use btdt_ports::{
-    AsideObject, Digest, IoError, IoErrorKind, Leftovers, LockMode, ObjectFault, ObjectInfo,
-    ObjectKind, ObjectName, Objects, PutOutcome, RecordVersion, Records, StoredRecord, SweepId,
-    Timestamp,
+    AsideObject, Digest, HeldLock, IoError, IoErrorKind, Leftovers, LockMode, ObjectFault,
+    ObjectInfo, ObjectKind, ObjectName, Objects, PutOutcome, RecordVersion, Records, StoredRecord,
+    SweepId, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -165,7 +165,7 @@ impl ChunkSource for MemoryStorage {
 }
 
 /// A lock of a cache in memory.
-pub struct MemoryLock {
+struct MemoryLock {
     shared: Arc<Shared>,
     mode: LockMode,
 }
@@ -183,7 +183,6 @@ impl Drop for MemoryLock {
 impl Objects for MemoryStorage {
     type Sink = Sink;
     type Source = Source;
-    type Lock = MemoryLock;
 
     fn sink(&self) -> Sink {
         Arc::new(self.clone())
@@ -193,7 +192,7 @@ impl Objects for MemoryStorage {
         Arc::new(self.clone())
     }
 
-    fn lock(&self, mode: LockMode) -> Option<MemoryLock> {
+    fn lock(&self, mode: LockMode) -> Option<HeldLock> {
         let mut state = self.state();
         match mode {
             LockMode::Shared if !state.exclusive_lock => state.shared_locks += 1,
@@ -202,7 +201,7 @@ impl Objects for MemoryStorage {
             }
             _ => return None,
         }
-        Some(MemoryLock { shared: Arc::clone(&self.shared), mode })
+        Some(HeldLock::new(MemoryLock { shared: Arc::clone(&self.shared), mode }))
     }
 
     fn missing(&self, kind: ObjectKind, digests: &[Digest]) -> Result<Vec<Digest>, IoError> {
@@ -350,7 +349,7 @@ impl Records for MemoryStorage {
 
     fn put(&self, name: &str, value: &[u8]) -> Result<(), IoError> {
         record_name::check(name)?;
-        if value.len() > Self::MAX_SIZE {
+        if value.len() > btdt_ports::MAX_RECORD_SIZE {
             return Err(IoError::new(IoErrorKind::TooLarge));
         }
         let record = Record { value: value.to_vec(), last_access: self.now() };

@@ -1,5 +1,6 @@
 //! The names in the directory of a cache.
 
+use crate::storage::codec::sha256;
 use btdt_ports::{Digest, ObjectKind, ObjectName, SweepId};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -76,12 +77,18 @@ pub(super) fn record(name: &str) -> String {
 
 /// The name of a file that nobody else will ever choose.
 pub(super) fn temporary() -> String {
-    format!("{TMP}/{}", unique())
+    unique_in(TMP)
 }
 
-/// The name of a directory for a record on its way out.
-pub(super) fn eviction() -> String {
-    format!("{TMP}/{EVICTION_PREFIX}{}", unique())
+/// The name of the directory for a record on its way out. The name of the record itself could be
+/// too long for a prefix.
+pub(super) fn eviction(name: &str) -> String {
+    format!("{TMP}/{EVICTION_PREFIX}{}", sha256(name.as_bytes()).to_hex())
+}
+
+/// A name in a directory that nobody else will ever choose.
+pub(super) fn unique_in(directory: &str) -> String {
+    format!("{directory}/{}", unique())
 }
 
 /// Processes are told apart by a random number, not by their own: in containers, all of them

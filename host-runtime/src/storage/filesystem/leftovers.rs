@@ -32,8 +32,12 @@ impl FilesystemStorage {
 
     /// Puts the record back that a deletion took away and did not come to look at.
     fn restore_records(&self, eviction: &str) -> Result<(), IoError> {
-        for name in self.root().names(eviction)? {
-            self.put_back(eviction, &name)?;
+        for unique in self.root().names(eviction)? {
+            let directory = format!("{eviction}/{unique}");
+            for name in self.root().names(&directory)? {
+                self.put_back(&format!("{directory}/{name}"), &name)?;
+            }
+            let _ = self.root().remove_directory(&directory);
         }
         let _ = self.root().remove_directory(eviction);
         Ok(())

@@ -9,7 +9,7 @@
 //! aside/<sweep>/chunks/<digest>      objects that a sweep has taken out of sight and that the
 //! aside/<sweep>/manifests/<digest>     next one removes, unless somebody needs them
 //! tmp/<unique>               files that are being written
-//! tmp/evict-<unique>/<record name>   a record that is being deleted
+//! tmp/evict-<digest>/<unique>/<record name>   a record that is being deleted
 //! lock                       locked by those who use the cache
 //! ```
 //!
@@ -38,8 +38,6 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-pub use objects::FilesystemLock;
 
 /// How often something is tried again whose directory others remove at the same time.
 const ATTEMPTS: usize = 8;

@@ -6,10 +6,9 @@ use crate::storage::codec::{Codec, HEADER_SIZE, MAX_RAW_SIZE, max_stored_size, s
 use crate::storage::fault::first_success;
 use crate::transfer::{ChunkSink, ChunkSource, Sink, Source};
 use btdt_ports::{
-    AsideObject, Digest, IoError, Leftovers, LockMode, ObjectFault, ObjectInfo, ObjectKind,
-    ObjectName, Objects, PutOutcome, SweepId, Timestamp,
+    AsideObject, Digest, HeldLock, IoError, Leftovers, LockMode, ObjectFault, ObjectInfo,
+    ObjectKind, ObjectName, Objects, PutOutcome, SweepId, Timestamp,
 };
-use rustix::fd::OwnedFd;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -171,11 +170,6 @@ impl FilesystemStorage {
     }
 }
 
-/// A lock of a cache in a directory; released when it is dropped or the process ends.
-pub struct FilesystemLock {
-    _file: OwnedFd,
-}
-
 impl ChunkSink for FilesystemStorage {
     fn existing(&self, digest: &Digest) -> Result<Option<PutOutcome>, IoError> {
         FilesystemStorage::existing(self, ObjectKind::Chunk, digest)
@@ -203,7 +197,6 @@ impl ChunkSource for FilesystemStorage {
 impl Objects for FilesystemStorage {
     type Sink = Sink;
     type Source = Source;
-    type Lock = FilesystemLock;
 
     fn sink(&self) -> Sink {
         Arc::new(self.clone())
@@ -213,9 +206,9 @@ impl Objects for FilesystemStorage {
         Arc::new(self.clone())
     }
 
-    fn lock(&self, mode: LockMode) -> Option<FilesystemLock> {
+    fn lock(&self, mode: LockMode) -> Option<HeldLock> {
         let file = self.root().lock(layout::LOCK, mode == LockMode::Exclusive);
-        file.ok().map(|file| FilesystemLock { _file: file })
+        file.ok().map(HeldLock::new)
     }
 
     fn missing(&self, kind: ObjectKind, digests: &[Digest]) -> Result<Vec<Digest>, IoError> {
@@ -293,9 +286,8 @@ impl Objects for FilesystemStorage {
             for kind in layout::KINDS {
                 let names = self.root().names(&layout::sweep_of_kind(kind, &sweep))?;
                 for digest in names.iter().filter_map(|name| Digest::from_hex(name)) {
-                    let Ok(file) = self.root().stat(&layout::aside(kind, &digest, &sweep)) else {
-                        continue;
-                    };
+                    let file = self.root().stat(&layout::aside(kind, &digest, &sweep));
+                    let Some(file) = file.ok().filter(|file| file.is_file) else { continue };
                     let sweep = sweep.clone();
                     objects.push(AsideObject { kind, digest, sweep, stored_size: file.size });
                 }

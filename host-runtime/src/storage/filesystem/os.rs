@@ -114,10 +114,16 @@ impl Root {
         Ok(rustix::fs::utimensat(&self.0, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
+    /// Makes a directory that must not be there yet.
+    pub(super) fn make_new_directory(&self, path: &str) -> io::Result<()> {
+        Ok(rustix::fs::mkdirat(&self.0, path, Mode::from_raw_mode(DIRECTORY_MODE))?)
+    }
+
+    /// Makes a directory where it is not there.
     pub(super) fn make_directory(&self, path: &str) -> io::Result<()> {
-        match rustix::fs::mkdirat(&self.0, path, Mode::from_raw_mode(DIRECTORY_MODE)) {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(error) => Err(error.into()),
+        match self.make_new_directory(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            result => result,
         }
     }
 

@@ -8,11 +8,17 @@
 //! of its own in `tmp/`, looks at what it has got, and only then unlinks it. Whatever it did not
 //! mean to delete goes back, unless there is a yet newer record by now.
 //!
+//! Only one deletion of a name can be under way: a directory whose name is derived from that of
+//! the record can only be made once. Otherwise, of two deletions that have taken two records and
+//! mean to put both back, the one with the older record might come first. So what is found in the
+//! place of a record that goes back was put later, always.
+//!
 //! Between the two renames the name is free, so that a reader may miss a record that is about to
 //! go back. A process that dies there leaves the record in `tmp/`; clearing the leftovers puts it
 //! back. The directory tells when it was taken away, which the record cannot: the time of its
-//! last change is that of its last access. It also keeps the name of the record, which could be
-//! too long for a prefix.
+//! last change is that of its last access. A deletion that was so slow that it was taken for a
+//! leftover finds its own directory, which has a unique name, empty or gone, and never sees the
+//! one of somebody else.
 
 use super::os::is_not_found;
 use super::{ATTEMPTS, FilesystemStorage, layout};
@@ -21,7 +27,7 @@ use crate::storage::record_name;
 use btdt_ports::{IoError, IoErrorKind, RecordVersion, Records, StoredRecord, Timestamp};
 use std::io;
 
-const MAX_SIZE: u64 = <FilesystemStorage as Records>::MAX_SIZE as u64;
+const MAX_SIZE: u64 = btdt_ports::MAX_RECORD_SIZE as u64;
 
 impl FilesystemStorage {
     /// The content of a record, and when it was last changed or touched.
@@ -40,36 +46,59 @@ impl FilesystemStorage {
         Ok(record.is_some_and(|(value, _)| sha256(&value) == *version))
     }
 
-    /// Second half of a deletion: the record is in `eviction`.
+    /// Deletes a record from its place or finds out that it is another one. `None` where a
+    /// directory has been removed as a leftover, or the record.
+    fn try_to_delete(&self, name: &str, version: &RecordVersion) -> Option<Result<bool, IoError>> {
+        let place = layout::eviction(name);
+        match self.root().make_new_directory(&place) {
+            Ok(()) => {}
+            // Somebody else is deleting it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Some(Ok(false)),
+            Err(error) => return Some(Err(error.into())),
+        }
+        let eviction = layout::unique_in(&place);
+        let taken = format!("{eviction}/{name}");
+        let result = self.root().make_directory(&eviction);
+        let result = result.and_then(|()| self.root().rename(&layout::record(name), &taken));
+        let result = match result {
+            Ok(()) => Some(self.finish_eviction(&taken, name, version)),
+            Err(error) if is_not_found(&error) => None,
+            Err(error) => Some(Err(error.into())),
+        };
+        // They stay where a record is still in them.
+        let _ = self.root().remove_directory(&eviction);
+        let _ = self.root().remove_directory(&place);
+        result
+    }
+
+    /// Second half of a deletion: what was in the place of the record is now `taken`.
     fn finish_eviction(
         &self,
-        eviction: &str,
+        taken: &str,
         name: &str,
         version: &RecordVersion,
     ) -> Result<bool, IoError> {
-        let taken = format!("{eviction}/{name}");
         // One that cannot be read is not the one that was to be deleted.
-        if !self.has_version(&taken, version).unwrap_or(false) {
-            self.put_back(eviction, name)?;
+        if !self.has_version(taken, version).unwrap_or(false) {
+            self.put_back(taken, name)?;
             return Ok(false);
         }
-        match self.root().remove_file(&taken) {
+        match self.root().remove_file(taken) {
             Ok(()) => Ok(true),
             // We were so slow that it was taken for a leftover and put back.
             Err(error) if is_not_found(&error) => Ok(false),
             Err(error) => {
-                self.put_back(eviction, name)?;
+                self.put_back(taken, name)?;
                 Err(error.into())
             }
         }
     }
 
-    /// Moves a record from `eviction` to its place, unless there is a newer one.
-    pub(super) fn put_back(&self, eviction: &str, name: &str) -> io::Result<()> {
-        let taken = format!("{eviction}/{name}");
-        match self.root().rename_to_free_name(&taken, &layout::record(name)) {
+    /// Moves a record back to its place, unless there is a newer one.
+    pub(super) fn put_back(&self, taken: &str, name: &str) -> io::Result<()> {
+        match self.root().rename_to_free_name(taken, &layout::record(name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.root().remove_file(&taken)
+                self.root().remove_file(taken)
             }
             Err(error) if is_not_found(&error) => Ok(()),
             result => result,
@@ -93,7 +122,7 @@ impl Records for FilesystemStorage {
 
     fn put(&self, name: &str, value: &[u8]) -> Result<(), IoError> {
         record_name::check(name)?;
-        if value.len() > Self::MAX_SIZE {
+        if value.len() > btdt_ports::MAX_RECORD_SIZE {
             return Err(IoError::new(IoErrorKind::TooLarge));
         }
         self.write(layout::KEYS, &layout::record(name), value)
@@ -121,25 +150,15 @@ impl Records for FilesystemStorage {
 
     fn delete(&self, name: &str, version: &RecordVersion) -> Result<bool, IoError> {
         record_name::check(name)?;
-        let path = layout::record(name);
-        let mut attempt = 1;
-        while self.has_version(&path, version)? {
+        for _ in 0..ATTEMPTS {
+            if !self.has_version(&layout::record(name), version)? {
+                return Ok(false);
+            }
             self.prepare()?;
-            let eviction = layout::eviction();
-            self.root().make_directory(&eviction)?;
-            let result = match self.root().rename(&path, &format!("{eviction}/{name}")) {
-                Ok(()) => Some(self.finish_eviction(&eviction, name, version)),
-                // The record has gone, or our directory as a leftover.
-                Err(error) if is_not_found(&error) && attempt < ATTEMPTS => None,
-                Err(error) => Some(Err(error.into())),
-            };
-            // It stays where a record is still in it.
-            let _ = self.root().remove_directory(&eviction);
-            if let Some(result) = result {
+            if let Some(result) = self.try_to_delete(name, version) {
                 return result;
             }
-            attempt += 1;
         }
-        Ok(false)
+        Err(IoError::new(IoErrorKind::NotFound))
     }
 }

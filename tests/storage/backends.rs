@@ -1,0 +1,179 @@
+//! The backends, and what a test does to them that no user can do.
+
+use btdt_host_runtime::storage::codec::sha256;
+use btdt_host_runtime::storage::{FilesystemStorage, MemoryStorage};
+use btdt_host_runtime::transfer::{Sink, Source};
+use btdt_ports::{Digest, ObjectKind, Objects, Records, SweepId, Timestamp};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+
+pub const HOUR: u64 = 3600;
+
+pub trait Backend: Sync {
+    type Storage: Objects<Sink = Sink, Source = Source> + Records + Sync;
+
+    fn storage(&self) -> &Self::Storage;
+
+    /// The time as the backend sees it.
+    fn now(&self) -> Timestamp;
+
+    /// Makes everything look an hour older.
+    fn pass_an_hour(&self);
+
+    /// The stored form of a live object.
+    fn stored(&self, kind: ObjectKind, digest: Digest) -> Vec<u8>;
+
+    /// Puts anything in the place of a live object.
+    fn replace_stored(&self, kind: ObjectKind, digest: Digest, stored: &[u8]);
+}
+
+pub struct MemoryBackend {
+    seconds: Arc<AtomicI64>,
+    storage: MemoryStorage,
+}
+
+impl MemoryBackend {
+    pub fn new() -> Self {
+        let seconds = Arc::new(AtomicI64::new(1_800_000_000));
+        let clock = Arc::clone(&seconds);
+        let now = move || Timestamp { seconds: clock.load(Ordering::Relaxed), nanoseconds: 0 };
+        MemoryBackend { seconds, storage: MemoryStorage::new(now) }
+    }
+}
+
+impl Backend for MemoryBackend {
+    type Storage = MemoryStorage;
+
+    fn storage(&self) -> &MemoryStorage {
+        &self.storage
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp { seconds: self.seconds.load(Ordering::Relaxed), nanoseconds: 0 }
+    }
+
+    fn pass_an_hour(&self) {
+        self.seconds.fetch_add(HOUR as i64, Ordering::Relaxed);
+    }
+
+    fn stored(&self, kind: ObjectKind, digest: Digest) -> Vec<u8> {
+        self.storage.stored(kind, digest).unwrap().to_vec()
+    }
+
+    fn replace_stored(&self, kind: ObjectKind, digest: Digest, stored: &[u8]) {
+        self.storage.replace_stored(kind, digest, stored);
+    }
+}
+
+pub struct FilesystemBackend {
+    directory: TempDir,
+    storage: FilesystemStorage,
+}
+
+impl FilesystemBackend {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = FilesystemStorage::open(directory.path()).unwrap();
+        FilesystemBackend { directory, storage }
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.directory.path().join(relative)
+    }
+
+    /// Where the layout has a live object.
+    pub fn object_path(&self, kind: ObjectKind, digest: Digest) -> PathBuf {
+        let hex = digest.to_hex();
+        let kind = match kind {
+            ObjectKind::Chunk => "chunks",
+            ObjectKind::Manifest => "manifests",
+        };
+        self.path(&format!("{kind}/{}/{hex}", &hex[..2]))
+    }
+
+    /// All files and directories, relative to the root, sorted.
+    pub fn files(&self) -> Vec<String> {
+        let paths = walk(self.directory.path());
+        let relative = |path: &PathBuf| {
+            path.strip_prefix(self.directory.path()).unwrap().to_str().unwrap().to_owned()
+        };
+        let mut files: Vec<_> = paths.iter().map(relative).collect();
+        files.sort_unstable();
+        files
+    }
+}
+
+impl Backend for FilesystemBackend {
+    type Storage = FilesystemStorage;
+
+    fn storage(&self) -> &FilesystemStorage {
+        &self.storage
+    }
+
+    fn now(&self) -> Timestamp {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Timestamp { seconds: now.as_secs() as i64, nanoseconds: now.subsec_nanos() }
+    }
+
+    fn pass_an_hour(&self) {
+        walk(self.directory.path()).iter().for_each(|path| make_older(path));
+    }
+
+    fn stored(&self, kind: ObjectKind, digest: Digest) -> Vec<u8> {
+        fs::read(self.object_path(kind, digest)).unwrap()
+    }
+
+    fn replace_stored(&self, kind: ObjectKind, digest: Digest, stored: &[u8]) {
+        fs::write(self.object_path(kind, digest), stored).unwrap();
+    }
+}
+
+/// Sets the time of the last change of a file or directory back by an hour.
+pub fn make_older(path: &Path) {
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    let file = File::open(path).unwrap();
+    file.set_modified(modified - Duration::from_secs(HOUR)).unwrap();
+}
+
+/// All files and directories beneath a directory.
+pub fn walk(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let beneath = |path: PathBuf| match path.is_dir() {
+        true => [walk(&path), vec![path]].concat(),
+        false => vec![path],
+    };
+    entries.flat_map(beneath).collect()
+}
+
+/// A sweep that differs from all others of this number.
+pub fn sweep(number: u64) -> SweepId {
+    SweepId::new(Timestamp { seconds: 1_800_000_000, nanoseconds: 0 }, number)
+}
+
+/// Content that compresses, and its digest.
+pub fn content(seed: u32) -> (Vec<u8>, Digest) {
+    let raw = format!("This is the content with the number {seed}. ").repeat(100).into_bytes();
+    let digest = sha256(&raw);
+    (raw, digest)
+}
+
+/// Content that does not compress.
+pub fn noise(size: usize) -> Vec<u8> {
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..size).map(|_| next()).collect()
+}
+
+/// Whether a time is less than half an hour before `now`.
+pub fn is_young(time: Timestamp, now: Timestamp) -> bool {
+    now.seconds_since(time) < HOUR / 2
+}

@@ -1,0 +1,79 @@
+//! What every backend of a cache promises, and what each of them adds.
+//!
+//! The tests of `objects`, `aside`, `records` and `concurrency` know only the ports, and run over
+//! every backend. `filesystem` breaks files and directories; `codec` tests the stored form.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod aside;
+mod backends;
+mod codec;
+mod concurrency;
+mod filesystem;
+mod objects;
+mod records;
+
+/// Runs each of these tests over each backend.
+macro_rules! suite {
+    ($($module:ident { $($test:ident)* })*) => {
+        mod on_a_filesystem {
+            $($(#[test] fn $test() {
+                crate::$module::$test(&crate::backends::FilesystemBackend::new());
+            })*)*
+        }
+        mod in_memory {
+            $($(#[test] fn $test() {
+                crate::$module::$test(&crate::backends::MemoryBackend::new());
+            })*)*
+        }
+    };
+}
+
+suite! {
+    objects {
+        what_is_put_can_be_got
+        content_of_every_size_survives
+        an_object_that_is_put_again_is_not_new
+        the_kinds_live_apart
+        what_is_not_there_is_missing
+        missing_keeps_the_order
+        a_limit_is_observed
+        a_sink_keeps_what_a_source_reads
+        a_source_insists_on_the_size
+        looking_for_a_chunk_marks_it_as_used
+        every_damage_is_told_apart
+        a_remnant_counts_as_missing
+        a_damaged_object_gets_well_when_it_is_put_again
+        checks_name_the_fault_in_its_place
+        listings_are_by_shard
+        touched_objects_are_young
+        locks_exclude_each_other
+    }
+    aside {
+        an_object_set_aside_can_still_be_read
+        an_object_set_aside_counts_as_missing
+        objects_that_are_gone_are_passed_over
+        one_object_can_be_in_several_sweeps
+        recalled_objects_are_live_and_young
+        a_live_object_stays_when_a_copy_is_recalled
+        a_damaged_live_object_yields_to_a_copy_aside
+        discarded_objects_are_gone_for_good
+        a_delayed_discard_spares_the_live_object
+    }
+    records {
+        a_record_that_is_put_can_be_got
+        a_record_is_replaced
+        records_are_answered_in_their_order
+        touch_changes_the_time_and_not_the_value
+        touch_creates_nothing
+        a_record_is_deleted_only_in_its_version
+        lists_are_sorted_and_paged
+        lists_observe_the_prefix
+        only_proper_names_are_taken
+        records_have_a_largest_size
+    }
+    concurrency {
+        threads_can_put_the_same_object
+        a_record_put_during_a_deletion_is_never_lost
+    }
+}
