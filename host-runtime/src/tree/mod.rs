@@ -6,3 +6,6 @@
 pub mod filesystem;
 pub mod memory;
 mod plan;
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,10 @@ impl FilesystemPacker {
 
 impl Packer for FilesystemPacker {
     fn submit(&mut self, batch: PackBatch) -> Result<(), PackError> {
-        plan::check_pack(&batch)?;
+        if let Err(error) = plan::check_pack(&batch) {
+            lock(&self.shared.error).get_or_insert(error);
+            return Err(error);
+        }
         let batch = Arc::new(batch);
         for group in 0..batch.groups.len() {
             let job = Job {

@@ -147,14 +147,18 @@ impl FilesystemMaterializer {
         }
         drop(batch);
         for job in jobs {
-            self.workers.submit(job).map_err(|_| self.shared.error())?;
+            if self.workers.submit(job).is_err() {
+                // The worker that stopped them says why; wait for it.
+                self.workers.cancel();
+                return Err(self.shared.error());
+            }
         }
         Ok(())
     }
 
     fn complete(&mut self) -> Result<(), MaterializeError> {
         let finished = self.workers.finish();
-        if let Some(error) = self.shared.take_error() {
+        if let Some(error) = self.shared.first_error() {
             return Err(error);
         }
         let at_root = |error| MaterializeError::Destination {
@@ -194,17 +198,16 @@ impl FilesystemMaterializer {
 
 impl Materializer for FilesystemMaterializer {
     fn submit(&mut self, batch: MaterializeBatch) -> Result<(), MaterializeError> {
-        let result = self.hand_over(batch);
-        if result.is_err() {
-            self.workers.cancel();
-            // What a worker met first is the better explanation, if there is one.
-            return Err(self
-                .shared
-                .take_error()
-                .or(result.err())
-                .unwrap_or_else(|| plan::invalid(Vec::new())));
+        if let Some(error) = self.shared.first_error() {
+            return Err(error);
         }
-        result
+        self.hand_over(batch).map_err(|error| {
+            self.workers.cancel();
+            // What a worker met first is the better explanation, if there is one. Kept in any
+            // case: nothing that misses a batch may be published.
+            self.shared.fail(error);
+            self.shared.error()
+        })
     }
 
     fn finish(mut self) -> Result<MaterializeSummary, MaterializeError> {

@@ -89,16 +89,15 @@ impl Shared {
     /// Why the workers have stopped.
     pub(super) fn error(&self) -> MaterializeError {
         let unknown = IoError::new(IoErrorKind::Other);
-        lock(&self.error)
-            .clone()
-            .unwrap_or(MaterializeError::Destination {
-                path: Vec::new(),
-                error: unknown,
-            })
+        self.first_error().unwrap_or(MaterializeError::Destination {
+            path: Vec::new(),
+            error: unknown,
+        })
     }
 
-    pub(super) fn take_error(&self) -> Option<MaterializeError> {
-        lock(&self.error).take()
+    /// The first error, if there was one.
+    pub(super) fn first_error(&self) -> Option<MaterializeError> {
+        lock(&self.error).clone()
     }
 
     pub(super) fn count_written(&self, bytes: u64) {

@@ -171,10 +171,9 @@ fn make_locked(parent: &Handle, name: &[u8]) -> Result<(Handle, u32), os::Error>
     // Until it is whole it is nobody else's business.
     os::set_mode_at(parent, name, EntryKind::Directory, 0o700)?;
     let handle = os::open_listable(parent, name)?;
-    match os::lock(&handle) {
-        Err(os::Error::WOULDBLOCK) => return Err(os::Error::WOULDBLOCK),
-        // Without locks nothing here is ever taken for a leftover.
-        Ok(()) | Err(_) => {}
+    // Any other error means that there are no locks; then nothing is ever taken for a leftover.
+    if os::lock(&handle) == Err(os::Error::WOULDBLOCK) {
+        return Err(os::Error::WOULDBLOCK);
     }
     let named = os::status_at(parent, name)?;
     if (named.device, named.inode) != (status.device, status.inode) {
