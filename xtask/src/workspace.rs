@@ -19,6 +19,8 @@ pub(crate) const GUEST_PROFILE: &str = "guest";
 pub(crate) struct Workspace {
     root: PathBuf,
     target_dir: PathBuf,
+    /// Whether a variable of the environment chose the target directory.
+    target_dir_is_chosen: bool,
 }
 
 /// A build of the core component.
@@ -53,13 +55,18 @@ impl Workspace {
             .parent()
             .context("xtask has no parent directory")?
             .to_path_buf();
-        let target_dir = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
+        let chosen = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"]
             .into_iter()
-            .find_map(|name| env::var_os(name).filter(|value| !value.is_empty()))
-            .map_or_else(|| root.join("target"), PathBuf::from);
+            .find_map(|name| env::var_os(name).filter(|value| !value.is_empty()));
+        let target_dir_is_chosen = chosen.is_some();
+        let target_dir = chosen.map_or_else(|| root.join("target"), PathBuf::from);
         let target_dir =
             std::path::absolute(target_dir).context("could not find the target directory")?;
-        Ok(Self { root, target_dir })
+        Ok(Self {
+            root,
+            target_dir,
+            target_dir_is_chosen,
+        })
     }
 
     /// The root of the repository.
@@ -132,7 +139,6 @@ impl Workspace {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command
             .current_dir(&self.root)
-            .env("CARGO_TARGET_DIR", &self.target_dir)
             // Artifacts are expected in target/release, not in target/<triple>/release.
             .env_remove("CARGO_BUILD_TARGET");
         for name in variable_names(|name| {
@@ -142,13 +148,20 @@ impl Workspace {
         }) {
             command.env_remove(name);
         }
+        // Only where it says something: build scripts that watch the variable would run again each
+        // time someone calls cargo without xtask.
+        if self.target_dir_is_chosen {
+            command.env("CARGO_TARGET_DIR", &self.target_dir);
+        }
         command
     }
 
     /// A cargo command for the guest: none of the flags that someone set for the host's compiler.
     pub(crate) fn guest_cargo(&self, variant: Variant) -> Command {
         let mut command = self.cargo();
-        command.env("CARGO_TARGET_DIR", self.guest_target_dir(variant));
+        if variant != Variant::Normal {
+            command.env("CARGO_TARGET_DIR", self.guest_target_dir(variant));
+        }
         for name in variable_names(is_for_host_builds_only) {
             command.env_remove(name);
         }
@@ -230,6 +243,7 @@ mod tests {
         Workspace {
             root: PathBuf::from("/repo"),
             target_dir: PathBuf::from("/repo/target"),
+            target_dir_is_chosen: false,
         }
     }
 
@@ -272,6 +286,19 @@ mod tests {
                 .program_for(Profile::Dev, Some("aarch64-unknown-linux-gnu"), "btdt")
                 .starts_with("/repo/target/aarch64-unknown-linux-gnu/debug")
         );
+    }
+
+    #[test]
+    fn a_chosen_target_directory_reaches_cargo_and_the_usual_one_is_left_unsaid() {
+        let mut workspace = sample();
+        let chosen = |workspace: &Workspace| {
+            let command = workspace.cargo();
+            let mut variables = command.get_envs();
+            variables.any(|(name, value)| name == "CARGO_TARGET_DIR" && value.is_some())
+        };
+        assert!(!chosen(&workspace));
+        workspace.target_dir_is_chosen = true;
+        assert!(chosen(&workspace));
     }
 
     #[test]
