@@ -7,7 +7,7 @@ use btdt_ports::{AsideObject, Damage, ObjectFault, ObjectName, Objects};
 
 const LIMIT: u64 = 1 << 20;
 
-pub fn an_object_set_aside_can_still_be_read(backend: &impl Backend) {
+pub(crate) fn an_object_set_aside_can_still_be_read(backend: &impl Backend) {
     let storage = backend.storage();
     let (raw, digest) = content(1);
     for kind in [Chunk, Manifest] {
@@ -24,7 +24,7 @@ pub fn an_object_set_aside_can_still_be_read(backend: &impl Backend) {
     assert_eq!(storage.check(&[name, live, other]), [None, missing, missing]);
 }
 
-pub fn an_object_set_aside_counts_as_missing(backend: &impl Backend) {
+pub(crate) fn an_object_set_aside_counts_as_missing(backend: &impl Backend) {
     let storage = backend.storage();
     let (raw, digest) = content(1);
     Objects::put(storage, Chunk, &raw).unwrap();
@@ -35,7 +35,7 @@ pub fn an_object_set_aside_counts_as_missing(backend: &impl Backend) {
     assert!(Objects::put(storage, Chunk, &raw).unwrap().new);
 }
 
-pub fn objects_that_are_gone_are_passed_over(backend: &impl Backend) {
+pub(crate) fn objects_that_are_gone_are_passed_over(backend: &impl Backend) {
     let storage = backend.storage();
     let digests: Vec<_> = (0..4).map(|seed| content(seed).1).collect();
     assert_eq!(storage.set_aside(Chunk, &digests, &sweep(1)), Ok(0));
@@ -52,7 +52,7 @@ pub fn objects_that_are_gone_are_passed_over(backend: &impl Backend) {
     assert_eq!(storage.missing(Chunk, &digests), Ok(vec![digests[0], digests[2]]));
 }
 
-pub fn one_object_can_be_in_several_sweeps(backend: &impl Backend) {
+pub(crate) fn one_object_can_be_in_several_sweeps(backend: &impl Backend) {
     let storage = backend.storage();
     let (raw, digest) = content(1);
     let mut expected = Vec::new();
@@ -70,7 +70,7 @@ pub fn one_object_can_be_in_several_sweeps(backend: &impl Backend) {
     assert_eq!(Objects::get(storage, Chunk, digest, LIMIT), Ok(raw));
 }
 
-pub fn recalled_objects_are_live_and_young(backend: &impl Backend) {
+pub(crate) fn recalled_objects_are_live_and_young(backend: &impl Backend) {
     let storage = backend.storage();
     let (raw, digest) = content(1);
     Objects::put(storage, Manifest, &raw).unwrap();
@@ -85,7 +85,7 @@ pub fn recalled_objects_are_live_and_young(backend: &impl Backend) {
     assert_eq!(Objects::get(storage, Manifest, digest, LIMIT), Ok(raw));
 }
 
-pub fn a_live_object_stays_when_a_copy_is_recalled(backend: &impl Backend) {
+pub(crate) fn a_live_object_stays_when_a_copy_is_recalled(backend: &impl Backend) {
     let storage = backend.storage();
     let (raw, digest) = content(1);
     for remnant in [false, true] {
@@ -102,7 +102,7 @@ pub fn a_live_object_stays_when_a_copy_is_recalled(backend: &impl Backend) {
     }
 }
 
-pub fn a_damaged_live_object_yields_to_a_copy_aside(backend: &impl Backend) {
+pub(crate) fn a_damaged_live_object_yields_to_a_copy_aside(backend: &impl Backend) {
     let storage = backend.storage();
     let (raw, digest) = content(1);
     Objects::put(storage, Chunk, &raw).unwrap();
@@ -118,7 +118,7 @@ pub fn a_damaged_live_object_yields_to_a_copy_aside(backend: &impl Backend) {
     assert_eq!(Objects::get(storage, Chunk, digest, LIMIT), Err(fault));
 }
 
-pub fn discarded_objects_are_gone_for_good(backend: &impl Backend) {
+pub(crate) fn discarded_objects_are_gone_for_good(backend: &impl Backend) {
     let storage = backend.storage();
     for seed in 0..5 {
         Objects::put(storage, Chunk, &content(seed).0).unwrap();
@@ -135,7 +135,7 @@ pub fn discarded_objects_are_gone_for_good(backend: &impl Backend) {
     assert_eq!(Objects::get(storage, Chunk, digests[0], LIMIT), missing);
 }
 
-pub fn a_delayed_discard_spares_the_live_object(backend: &impl Backend) {
+pub(crate) fn a_delayed_discard_spares_the_live_object(backend: &impl Backend) {
     let storage = backend.storage();
     let (raw, digest) = content(1);
     Objects::put(storage, Chunk, &raw).unwrap();

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
-pub const HOUR: u64 = 3600;
+pub(crate) const HOUR: u64 = 3600;
 
-pub trait Backend: Sync {
+pub(crate) trait Backend: Sync {
     type Storage: Objects<Sink = Sink, Source = Source> + Records + Sync;
 
     fn storage(&self) -> &Self::Storage;
@@ -31,13 +31,13 @@ pub trait Backend: Sync {
     fn replace_stored(&self, kind: ObjectKind, digest: Digest, stored: &[u8]);
 }
 
-pub struct MemoryBackend {
+pub(crate) struct MemoryBackend {
     seconds: Arc<AtomicI64>,
     storage: MemoryStorage,
 }
 
 impl MemoryBackend {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let seconds = Arc::new(AtomicI64::new(1_800_000_000));
         let clock = Arc::clone(&seconds);
         let now = move || Timestamp { seconds: clock.load(Ordering::Relaxed), nanoseconds: 0 };
@@ -69,24 +69,24 @@ impl Backend for MemoryBackend {
     }
 }
 
-pub struct FilesystemBackend {
+pub(crate) struct FilesystemBackend {
     directory: TempDir,
     storage: FilesystemStorage,
 }
 
 impl FilesystemBackend {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let storage = FilesystemStorage::open(directory.path()).unwrap();
         FilesystemBackend { directory, storage }
     }
 
-    pub fn path(&self, relative: &str) -> PathBuf {
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.directory.path().join(relative)
     }
 
     /// Where the layout has a live object.
-    pub fn object_path(&self, kind: ObjectKind, digest: Digest) -> PathBuf {
+    pub(crate) fn object_path(&self, kind: ObjectKind, digest: Digest) -> PathBuf {
         let hex = digest.to_hex();
         let kind = match kind {
             ObjectKind::Chunk => "chunks",
@@ -96,7 +96,7 @@ impl FilesystemBackend {
     }
 
     /// All files and directories, relative to the root, sorted.
-    pub fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let paths = walk(self.directory.path());
         let relative = |path: &PathBuf| {
             path.strip_prefix(self.directory.path()).unwrap().to_str().unwrap().to_owned()
@@ -133,14 +133,14 @@ impl Backend for FilesystemBackend {
 }
 
 /// Sets the time of the last change of a file or directory back by an hour.
-pub fn make_older(path: &Path) {
+pub(crate) fn make_older(path: &Path) {
     let modified = fs::metadata(path).unwrap().modified().unwrap();
     let file = File::open(path).unwrap();
     file.set_modified(modified - Duration::from_secs(HOUR)).unwrap();
 }
 
 /// All files and directories beneath a directory.
-pub fn walk(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn walk(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let beneath = |path: PathBuf| match path.is_dir() {
         true => [walk(&path), vec![path]].concat(),
@@ -150,19 +150,19 @@ pub fn walk(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// A sweep that differs from all others of this number.
-pub fn sweep(number: u64) -> SweepId {
+pub(crate) fn sweep(number: u64) -> SweepId {
     SweepId::new(Timestamp { seconds: 1_800_000_000, nanoseconds: 0 }, number)
 }
 
 /// Content that compresses, and its digest.
-pub fn content(seed: u32) -> (Vec<u8>, Digest) {
+pub(crate) fn content(seed: u32) -> (Vec<u8>, Digest) {
     let raw = format!("This is the content with the number {seed}. ").repeat(100).into_bytes();
     let digest = sha256(&raw);
     (raw, digest)
 }
 
 /// Content that does not compress.
-pub fn noise(size: usize) -> Vec<u8> {
+pub(crate) fn noise(size: usize) -> Vec<u8> {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut next = || {
         state ^= state << 13;
@@ -174,6 +174,6 @@ pub fn noise(size: usize) -> Vec<u8> {
 }
 
 /// Whether a time is less than half an hour before `now`.
-pub fn is_young(time: Timestamp, now: Timestamp) -> bool {
+pub(crate) fn is_young(time: Timestamp, now: Timestamp) -> bool {
     now.seconds_since(time) < HOUR / 2
 }

@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-pub fn threads_can_put_the_same_object(backend: &impl Backend) {
+pub(crate) fn threads_can_put_the_same_object(backend: &impl Backend) {
     const THREADS: usize = 8;
     let barrier = Barrier::new(THREADS);
     let put_and_read = || {
@@ -36,7 +36,7 @@ pub fn threads_can_put_the_same_object(backend: &impl Backend) {
     assert_eq!(objects.sum::<usize>(), 29);
 }
 
-pub fn a_record_put_during_a_deletion_is_never_lost(backend: &impl Backend) {
+pub(crate) fn a_record_put_during_a_deletion_is_never_lost(backend: &impl Backend) {
     const PUTS: u32 = 1000;
     let done = AtomicBool::new(false);
     let storage = backend.storage();

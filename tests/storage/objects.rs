@@ -13,7 +13,7 @@ fn name(kind: ObjectKind, digest: Digest) -> ObjectName {
     ObjectName { kind, digest, sweep: None }
 }
 
-pub fn what_is_put_can_be_got(backend: &impl Backend) {
+pub(crate) fn what_is_put_can_be_got(backend: &impl Backend) {
     let (raw, digest) = content(1);
     let outcome = Objects::put(backend.storage(), Manifest, &raw).unwrap();
     let stored_size = backend.stored(Manifest, digest).len() as u64;
@@ -22,7 +22,7 @@ pub fn what_is_put_can_be_got(backend: &impl Backend) {
     assert_eq!(Objects::get(backend.storage(), Manifest, digest, LIMIT), Ok(raw));
 }
 
-pub fn content_of_every_size_survives(backend: &impl Backend) {
+pub(crate) fn content_of_every_size_survives(backend: &impl Backend) {
     for size in [0, 1, 15, 16, 17, 1000, 65_536, 1 << 20] {
         for raw in [vec![7; size], noise(size)] {
             let digest = Objects::put(backend.storage(), Chunk, &raw).unwrap().digest;
@@ -33,7 +33,7 @@ pub fn content_of_every_size_survives(backend: &impl Backend) {
     }
 }
 
-pub fn an_object_that_is_put_again_is_not_new(backend: &impl Backend) {
+pub(crate) fn an_object_that_is_put_again_is_not_new(backend: &impl Backend) {
     let (raw, digest) = content(1);
     let first = Objects::put(backend.storage(), Manifest, &raw).unwrap();
     backend.pass_an_hour();
@@ -43,7 +43,7 @@ pub fn an_object_that_is_put_again_is_not_new(backend: &impl Backend) {
     assert!(is_young(listed[0].modified, backend.now()), "it was used just now");
 }
 
-pub fn the_kinds_live_apart(backend: &impl Backend) {
+pub(crate) fn the_kinds_live_apart(backend: &impl Backend) {
     let (raw, digest) = content(1);
     Objects::put(backend.storage(), Manifest, &raw).unwrap();
     let missing = Err(ObjectFault::Missing);
@@ -52,7 +52,7 @@ pub fn the_kinds_live_apart(backend: &impl Backend) {
     assert_eq!(Objects::list(backend.storage(), Chunk, digest.as_bytes()[0]), Ok(vec![]));
 }
 
-pub fn what_is_not_there_is_missing(backend: &impl Backend) {
+pub(crate) fn what_is_not_there_is_missing(backend: &impl Backend) {
     let (_, digest) = content(1);
     let missing = Err(ObjectFault::Missing);
     assert_eq!(Objects::get(backend.storage(), Chunk, digest, LIMIT), missing);
@@ -63,7 +63,7 @@ pub fn what_is_not_there_is_missing(backend: &impl Backend) {
     assert_eq!(backend.storage().clear_leftovers(backend.now()), Ok(Default::default()));
 }
 
-pub fn missing_keeps_the_order(backend: &impl Backend) {
+pub(crate) fn missing_keeps_the_order(backend: &impl Backend) {
     let digests: Vec<_> = (0..6).map(|seed| content(seed).1).collect();
     for seed in [1, 4] {
         Objects::put(backend.storage(), Chunk, &content(seed).0).unwrap();
@@ -72,7 +72,7 @@ pub fn missing_keeps_the_order(backend: &impl Backend) {
     assert_eq!(backend.storage().missing(Chunk, &digests), Ok(missing.to_vec()));
 }
 
-pub fn a_limit_is_observed(backend: &impl Backend) {
+pub(crate) fn a_limit_is_observed(backend: &impl Backend) {
     for raw in [vec![0; 100_000], noise(100_000)] {
         let digest = Objects::put(backend.storage(), Manifest, &raw).unwrap().digest;
         let get = |limit| Objects::get(backend.storage(), Manifest, digest, limit);
@@ -82,7 +82,7 @@ pub fn a_limit_is_observed(backend: &impl Backend) {
     }
 }
 
-pub fn a_sink_keeps_what_a_source_reads(backend: &impl Backend) {
+pub(crate) fn a_sink_keeps_what_a_source_reads(backend: &impl Backend) {
     let (sink, source) = (backend.storage().sink(), backend.storage().source());
     let mut codec = Codec::new();
     for raw in [content(1).0, noise(50_000)] {
@@ -97,7 +97,7 @@ pub fn a_sink_keeps_what_a_source_reads(backend: &impl Backend) {
     }
 }
 
-pub fn a_source_insists_on_the_size(backend: &impl Backend) {
+pub(crate) fn a_source_insists_on_the_size(backend: &impl Backend) {
     let (raw, digest) = content(1);
     Objects::put(backend.storage(), Chunk, &raw).unwrap();
     let source = backend.storage().source();
@@ -108,7 +108,7 @@ pub fn a_source_insists_on_the_size(backend: &impl Backend) {
     assert_eq!(source.read(&digest, size + 1, &mut codec), damaged);
 }
 
-pub fn looking_for_a_chunk_marks_it_as_used(backend: &impl Backend) {
+pub(crate) fn looking_for_a_chunk_marks_it_as_used(backend: &impl Backend) {
     let (raw, digest) = content(1);
     Objects::put(backend.storage(), Chunk, &raw).unwrap();
     backend.pass_an_hour();
@@ -149,7 +149,7 @@ fn damages(stored: &[u8]) -> Vec<(Vec<u8>, Damage)> {
     ]
 }
 
-pub fn every_damage_is_told_apart(backend: &impl Backend) {
+pub(crate) fn every_damage_is_told_apart(backend: &impl Backend) {
     let (raw, digest) = content(1);
     for kind in [Chunk, Manifest] {
         Objects::put(backend.storage(), kind, &raw).unwrap();
@@ -169,7 +169,7 @@ pub fn every_damage_is_told_apart(backend: &impl Backend) {
     assert_eq!(source.read(&digest, raw.len() as u32, &mut Codec::new()), fault);
 }
 
-pub fn a_remnant_counts_as_missing(backend: &impl Backend) {
+pub(crate) fn a_remnant_counts_as_missing(backend: &impl Backend) {
     let (raw, digest) = content(1);
     Objects::put(backend.storage(), Chunk, &raw).unwrap();
     let header = backend.stored(Chunk, digest)[..HEADER_SIZE].to_vec();
@@ -189,7 +189,7 @@ pub fn a_remnant_counts_as_missing(backend: &impl Backend) {
     }
 }
 
-pub fn a_damaged_object_gets_well_when_it_is_put_again(backend: &impl Backend) {
+pub(crate) fn a_damaged_object_gets_well_when_it_is_put_again(backend: &impl Backend) {
     let (raw, digest) = content(1);
     Objects::put(backend.storage(), Manifest, &raw).unwrap();
     backend.replace_stored(Manifest, digest, b"this is no stored form of anything");
@@ -197,7 +197,7 @@ pub fn a_damaged_object_gets_well_when_it_is_put_again(backend: &impl Backend) {
     assert_eq!(Objects::get(backend.storage(), Manifest, digest, LIMIT), Ok(raw));
 }
 
-pub fn checks_name_the_fault_in_its_place(backend: &impl Backend) {
+pub(crate) fn checks_name_the_fault_in_its_place(backend: &impl Backend) {
     let digests: Vec<_> = (0..100).map(|seed| content(seed).1).collect();
     let mut expected = vec![None; 100];
     for seed in (0..100).filter(|seed| seed % 7 != 0) {
@@ -213,7 +213,7 @@ pub fn checks_name_the_fault_in_its_place(backend: &impl Backend) {
     assert_eq!(backend.storage().check(&[]), []);
 }
 
-pub fn listings_are_by_shard(backend: &impl Backend) {
+pub(crate) fn listings_are_by_shard(backend: &impl Backend) {
     let mut expected: Vec<_> = (0..300).map(|seed| content(seed).1).collect();
     for seed in 0..300 {
         Objects::put(backend.storage(), Chunk, &content(seed).0).unwrap();
@@ -232,7 +232,7 @@ pub fn listings_are_by_shard(backend: &impl Backend) {
     assert_eq!(listed, expected);
 }
 
-pub fn touched_objects_are_young(backend: &impl Backend) {
+pub(crate) fn touched_objects_are_young(backend: &impl Backend) {
     for seed in 0..3 {
         Objects::put(backend.storage(), Manifest, &content(seed).0).unwrap();
     }
@@ -248,7 +248,7 @@ pub fn touched_objects_are_young(backend: &impl Backend) {
     assert_eq!(backend.storage().missing(Manifest, &[absent]), Ok(vec![absent]));
 }
 
-pub fn locks_exclude_each_other(backend: &impl Backend) {
+pub(crate) fn locks_exclude_each_other(backend: &impl Backend) {
     let storage = backend.storage();
     let first = storage.lock(LockMode::Shared);
     let second = storage.lock(LockMode::Shared);

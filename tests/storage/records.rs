@@ -16,7 +16,7 @@ fn value<B: Backend>(backend: &B, name: &str) -> Option<Vec<u8>> {
     get(backend, name).map(|record| record.value)
 }
 
-pub fn a_record_that_is_put_can_be_got(backend: &impl Backend) {
+pub(crate) fn a_record_that_is_put_can_be_got(backend: &impl Backend) {
     assert_eq!(get(backend, "key"), None);
     for expected in [&b"the value"[..], b"", &[0; 1000]] {
         put(backend, "key", expected);
@@ -27,7 +27,7 @@ pub fn a_record_that_is_put_can_be_got(backend: &impl Backend) {
     }
 }
 
-pub fn a_record_is_replaced(backend: &impl Backend) {
+pub(crate) fn a_record_is_replaced(backend: &impl Backend) {
     put(backend, "key", b"a long value");
     backend.pass_an_hour();
     put(backend, "key", b"short");
@@ -36,7 +36,7 @@ pub fn a_record_is_replaced(backend: &impl Backend) {
     assert_eq!(Records::list(backend.storage(), "", None, 10).unwrap(), ["key"]);
 }
 
-pub fn records_are_answered_in_their_order(backend: &impl Backend) {
+pub(crate) fn records_are_answered_in_their_order(backend: &impl Backend) {
     put(backend, "a", b"1");
     put(backend, "c", b"3");
     let names = ["c", "b", "../a", "a", "c"].map(str::to_owned);
@@ -50,7 +50,7 @@ pub fn records_are_answered_in_their_order(backend: &impl Backend) {
     assert_eq!(values, expected);
 }
 
-pub fn touch_changes_the_time_and_not_the_value(backend: &impl Backend) {
+pub(crate) fn touch_changes_the_time_and_not_the_value(backend: &impl Backend) {
     put(backend, "key", b"value");
     backend.pass_an_hour();
     let before = get(backend, "key").unwrap();
@@ -61,7 +61,7 @@ pub fn touch_changes_the_time_and_not_the_value(backend: &impl Backend) {
     assert_eq!(StoredRecord { last_access: before.last_access, ..after }, before);
 }
 
-pub fn touch_creates_nothing(backend: &impl Backend) {
+pub(crate) fn touch_creates_nothing(backend: &impl Backend) {
     for name in ["key", "", "..", "a/b"] {
         Records::touch(backend.storage(), name);
     }
@@ -69,7 +69,7 @@ pub fn touch_creates_nothing(backend: &impl Backend) {
     assert_eq!(Records::list(backend.storage(), "", None, 10), Ok(vec![]));
 }
 
-pub fn a_record_is_deleted_only_in_its_version(backend: &impl Backend) {
+pub(crate) fn a_record_is_deleted_only_in_its_version(backend: &impl Backend) {
     let delete = |value: &[u8]| Records::delete(backend.storage(), "key", &sha256(value));
     assert_eq!(delete(b"old"), Ok(false));
     put(backend, "key", b"old");
@@ -81,7 +81,7 @@ pub fn a_record_is_deleted_only_in_its_version(backend: &impl Backend) {
     assert_eq!(delete(b"new"), Ok(false));
 }
 
-pub fn lists_are_sorted_and_paged(backend: &impl Backend) {
+pub(crate) fn lists_are_sorted_and_paged(backend: &impl Backend) {
     // Byte order: digits, upper case, underscore, lower case.
     let names = ["%2Fx", "-x", "0", "10", "9", "A", "Z", "_", "a", "a.b", "ab", "~"];
     for name in names.iter().rev() {
@@ -106,7 +106,7 @@ pub fn lists_are_sorted_and_paged(backend: &impl Backend) {
     assert_eq!(after_absent, ["ab"]);
 }
 
-pub fn lists_observe_the_prefix(backend: &impl Backend) {
+pub(crate) fn lists_observe_the_prefix(backend: &impl Backend) {
     for name in ["ab", "abc", "abd", "ac", "b", "a"] {
         put(backend, name, b"");
     }
@@ -119,7 +119,7 @@ pub fn lists_observe_the_prefix(backend: &impl Backend) {
     assert_eq!(list("../", None), [""; 0]);
 }
 
-pub fn only_proper_names_are_taken(backend: &impl Backend) {
+pub(crate) fn only_proper_names_are_taken(backend: &impl Backend) {
     let longest = "x".repeat(250);
     for name in ["A-Za-z0-9%_-.~", "-", "a.", "a..b", &longest] {
         put(backend, name, b"value");
@@ -138,7 +138,7 @@ pub fn only_proper_names_are_taken(backend: &impl Backend) {
     assert_eq!(Records::list(backend.storage(), "", None, 10), Ok(vec![]));
 }
 
-pub fn records_have_a_largest_size(backend: &impl Backend) {
+pub(crate) fn records_have_a_largest_size(backend: &impl Backend) {
     let largest = vec![b'x'; 64 * 1024];
     put(backend, "key", &largest);
     let too_large = [&largest[..], b"x"].concat();
