@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The core of btdt: everything that is decided about a cache.
+//!
+//! Keys, manifests, ignore rules, plans, retention and garbage collection are pure logic over the
+//! traits of [`btdt_ports`]. The core performs no I/O, knows no runtime and never sees the bulk
+//! content of files: it hands plans to its host and gets digests back. Only `component` knows that
+//! all of this is also a WASI component.
+
+pub mod chunking;
+pub mod clean;
+pub mod collect;
+pub mod digest;
+pub mod error;
+pub mod hash;
+pub mod ignore_rules;
+pub mod key;
+pub mod listing;
+pub mod manifest;
+pub mod materializing;
+pub mod packing;
+pub mod reconcile;
+pub mod record;
+pub mod restore;
+pub mod retention;
+pub mod store;
+
+#[cfg(target_family = "wasm")]
+mod component;

@@ -11,6 +11,7 @@
 
 pub mod environment;
 pub mod error;
+pub mod mirror;
 pub mod storage;
 pub mod tree;
 pub mod types;
@@ -18,7 +19,7 @@ pub mod types;
 pub use environment::{Environment, Severity};
 pub use error::{IoError, IoErrorKind};
 pub use storage::{
-    AsideObject, Damage, Leftovers, LockMode, ObjectFault, ObjectInfo, ObjectKind, ObjectName,
+    AsideObject, Damage, HeldLock, Leftovers, LockMode, MAX_RECORD_SIZE, ObjectFault, ObjectInfo, ObjectKind, ObjectName,
     Objects, PutOutcome, RecordVersion, Records, StoredRecord, SweepId,
 };
 pub use tree::{

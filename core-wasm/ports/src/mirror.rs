@@ -1,0 +1,372 @@
+//! Conversions between these types and those that are generated from `wit/`, on both sides.
+//!
+//! The generators for guest and host make the same names from the same WIT, so one table serves
+//! both: [`crate::mirror!`] is expanded once beside the bindings of the core and once beside those
+//! of the host. A field or case that is missing on either side does not compile.
+
+/// Implements `From` in both directions for an enumeration without payload.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mirror_enum {
+    ($wit:path, $port:path, [$($case:ident),* $(,)?]) => {
+        const _: () = {
+            use $wit as Wit;
+            use $port as Port;
+            impl From<Wit> for Port {
+                fn from(value: Wit) -> Self {
+                    match value { $(Wit::$case => Port::$case),* }
+                }
+            }
+            impl From<Port> for Wit {
+                fn from(value: Port) -> Self {
+                    match value { $(Port::$case => Wit::$case),* }
+                }
+            }
+        };
+    };
+}
+
+/// Implements `From` in both directions for a record. A field is converted as `one` value, an
+/// `option`, or a `list`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mirror_record {
+    ($wit:path, $port:path, { $($field:ident: $how:ident),* $(,)? }) => {
+        const _: () = {
+            use $wit as Wit;
+            use $port as Port;
+            impl From<Wit> for Port {
+                #[allow(clippy::useless_conversion)]
+                fn from(value: Wit) -> Self {
+                    Port { $($field: $crate::mirror_field!($how, value.$field)),* }
+                }
+            }
+            impl From<Port> for Wit {
+                #[allow(clippy::useless_conversion)]
+                fn from(value: Port) -> Self {
+                    Wit { $($field: $crate::mirror_field!($how, value.$field)),* }
+                }
+            }
+        };
+    };
+}
+
+/// Converts one field.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mirror_field {
+    (one, $value:expr) => {
+        $value.into()
+    };
+    (option, $value:expr) => {
+        $value.map(Into::into)
+    };
+    (list, $value:expr) => {
+        $value.into_iter().map(Into::into).collect()
+    };
+}
+
+/// Implements all conversions for the bindings in a module `$wit`, which has the modules `types`,
+/// `objects`, `records` and `tree`.
+#[macro_export]
+macro_rules! mirror {
+    ($wit:ident) => {
+        $crate::mirror_enum!($wit::types::Algorithm, $crate::Algorithm, [Sha256, Blake3]);
+        $crate::mirror_enum!($wit::types::IoErrorKind, $crate::IoErrorKind, [
+            NotFound, AccessDenied, ReadOnly, AlreadyExists, NotADirectory, IsADirectory, NoSpace,
+            SymlinkLoop, NameTooLong, TooLarge, Unsupported, Other,
+        ]);
+        $crate::mirror_enum!($wit::types::Damage, $crate::Damage, [
+            Header, Length, Payload, Content,
+        ]);
+        $crate::mirror_record!($wit::types::Timestamp, $crate::Timestamp, {
+            seconds: one, nanoseconds: one,
+        });
+        $crate::mirror_record!($wit::types::IoError, $crate::IoError, {
+            kind: one, os_code: one,
+        });
+        $crate::mirror_enum!($wit::objects::ObjectKind, $crate::ObjectKind, [Chunk, Manifest]);
+        $crate::mirror_enum!($wit::objects::LockMode, $crate::LockMode, [Shared, Exclusive]);
+        $crate::mirror_record!($wit::objects::PutOutcome, $crate::PutOutcome, {
+            digest: one, stored_size: one, new: one,
+        });
+        $crate::mirror_record!($wit::objects::ObjectInfo, $crate::ObjectInfo, {
+            digest: one, stored_size: one, modified: one,
+        });
+        $crate::mirror_record!($wit::objects::Leftovers, $crate::Leftovers, {
+            files: one, bytes: one,
+        });
+        $crate::mirror_record!($wit::records::StoredRecord, $crate::StoredRecord, {
+            value: one, last_access: one, version: one,
+        });
+        $crate::mirror_enum!($wit::tree::EntryKind, $crate::EntryKind, [
+            Directory, File, Symlink, Special,
+        ]);
+        $crate::mirror_record!($wit::tree::LinkId, $crate::LinkId, { device: one, inode: one });
+        $crate::mirror_record!($wit::tree::Entry, $crate::Entry, {
+            name: one, kind: one, mode: one, modified: one, size: one, link: option, target: one,
+        });
+        $crate::mirror_enum!($wit::tree::FollowLinks, $crate::FollowLinks, [Never, Always]);
+        $crate::mirror_record!($wit::tree::CutSizes, $crate::CutSizes, {
+            minimum: one, average: one, maximum: one,
+        });
+        $crate::mirror_record!($wit::tree::PackFile, $crate::PackFile, {
+            directory: one, name: one, size: one, modified: one,
+        });
+        $crate::mirror_record!($wit::tree::PackBatch, $crate::PackBatch, {
+            directories: one, files: list, groups: list,
+        });
+        $crate::mirror_record!($wit::tree::PackedChunk, $crate::PackedChunk, {
+            digest: one, raw_size: one, stored_size: one, new: one,
+        });
+        $crate::mirror_enum!($wit::tree::Placement, $crate::Placement, [Staged, InPlace]);
+        $crate::mirror_enum!($wit::tree::DirectoryState, $crate::DirectoryState, [
+            Absent, Present, Outdated, Obstructed,
+        ]);
+        $crate::mirror_enum!($wit::tree::Existing, $crate::Existing, [Absent, Replace, Compare]);
+        $crate::mirror_record!($wit::tree::DirectoryPlan, $crate::DirectoryPlan, {
+            parent: one, name: one, state: one, mode: one, modified: one,
+        });
+        $crate::mirror_record!($wit::tree::FilePlan, $crate::FilePlan, {
+            directory: one, name: one, existing: one, mode: one, modified: one, size: one,
+        });
+        $crate::mirror_record!($wit::tree::Segment, $crate::Segment, {
+            file: one, file_offset: one, chunk_offset: one, length: one,
+        });
+        $crate::mirror_record!($wit::tree::ChunkPlan, $crate::ChunkPlan, {
+            digest: one, raw_size: one, source: one, segments: list,
+        });
+        $crate::mirror_record!($wit::tree::SymlinkPlan, $crate::SymlinkPlan, {
+            directory: one, name: one, replace: one, target: one, modified: one,
+        });
+        $crate::mirror_record!($wit::tree::HardLinkPlan, $crate::HardLinkPlan, {
+            directory: one, name: one, replace: one, target_directory: one, target_name: one,
+        });
+        $crate::mirror_record!($wit::tree::MetadataPlan, $crate::MetadataPlan, {
+            directory: one, name: one, mode: one, modified: one,
+        });
+        $crate::mirror_record!($wit::tree::RemovalPlan, $crate::RemovalPlan, {
+            directory: one, name: one,
+        });
+        $crate::mirror_record!($wit::tree::MaterializeBatch, $crate::MaterializeBatch, {
+            directories: list, removals: list, symlinks: list, files: list, chunks: list,
+            metadata: list, hard_links: list,
+        });
+        $crate::mirror_record!($wit::tree::MaterializeSummary, $crate::MaterializeSummary, {
+            files_written: one, bytes_written: one, files_kept: one,
+        });
+        $crate::mirror_digest!($wit);
+        $crate::mirror_names!($wit);
+        $crate::mirror_variants!($wit);
+    };
+}
+
+/// Digests cross the boundary as words.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mirror_digest {
+    ($wit:ident) => {
+        impl From<$wit::types::Digest> for $crate::Digest {
+            fn from(digest: $wit::types::Digest) -> Self {
+                $crate::Digest::from_words([digest.a, digest.b, digest.c, digest.d])
+            }
+        }
+
+        impl From<$crate::Digest> for $wit::types::Digest {
+            fn from(digest: $crate::Digest) -> Self {
+                let [a, b, c, d] = digest.to_words();
+                $wit::types::Digest { a, b, c, d }
+            }
+        }
+    };
+}
+
+/// Names of objects contain the name of a sweep, which is text that has to be checked.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mirror_names {
+    ($wit:ident) => {
+        impl From<&$crate::ObjectName> for $wit::objects::ObjectName {
+            fn from(name: &$crate::ObjectName) -> Self {
+                $wit::objects::ObjectName {
+                    kind: name.kind.into(),
+                    digest: name.digest.into(),
+                    sweep: name.sweep.as_ref().map(|sweep| sweep.as_str().to_owned()),
+                }
+            }
+        }
+
+        impl TryFrom<$wit::objects::ObjectName> for $crate::ObjectName {
+            type Error = $crate::IoError;
+
+            fn try_from(name: $wit::objects::ObjectName) -> Result<Self, Self::Error> {
+                let sweep = name.sweep.map(|sweep| $crate::mirror::sweep(&sweep)).transpose()?;
+                Ok($crate::ObjectName {
+                    kind: name.kind.into(),
+                    digest: name.digest.into(),
+                    sweep,
+                })
+            }
+        }
+
+        impl From<&$crate::AsideObject> for $wit::objects::AsideObject {
+            fn from(object: &$crate::AsideObject) -> Self {
+                $wit::objects::AsideObject {
+                    kind: object.kind.into(),
+                    digest: object.digest.into(),
+                    sweep: object.sweep.as_str().to_owned(),
+                    stored_size: object.stored_size,
+                }
+            }
+        }
+
+        impl TryFrom<$wit::objects::AsideObject> for $crate::AsideObject {
+            type Error = $crate::IoError;
+
+            fn try_from(object: $wit::objects::AsideObject) -> Result<Self, Self::Error> {
+                Ok($crate::AsideObject {
+                    kind: object.kind.into(),
+                    digest: object.digest.into(),
+                    sweep: $crate::mirror::sweep(&object.sweep)?,
+                    stored_size: object.stored_size,
+                })
+            }
+        }
+    };
+}
+
+/// Variants with payloads.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mirror_variants {
+    ($wit:ident) => {
+        impl From<$wit::types::ObjectFault> for $crate::ObjectFault {
+            fn from(fault: $wit::types::ObjectFault) -> Self {
+                match fault {
+                    $wit::types::ObjectFault::Missing => Self::Missing,
+                    $wit::types::ObjectFault::Damaged(damage) => Self::Damaged(damage.into()),
+                    $wit::types::ObjectFault::TooLarge => Self::TooLarge,
+                    $wit::types::ObjectFault::Unreadable(error) => Self::Unreadable(error.into()),
+                }
+            }
+        }
+
+        impl From<$crate::ObjectFault> for $wit::types::ObjectFault {
+            fn from(fault: $crate::ObjectFault) -> Self {
+                match fault {
+                    $crate::ObjectFault::Missing => Self::Missing,
+                    $crate::ObjectFault::Damaged(damage) => Self::Damaged(damage.into()),
+                    $crate::ObjectFault::TooLarge => Self::TooLarge,
+                    $crate::ObjectFault::Unreadable(error) => Self::Unreadable(error.into()),
+                }
+            }
+        }
+
+        impl From<$wit::tree::Group> for $crate::Group {
+            fn from(group: $wit::tree::Group) -> Self {
+                match group {
+                    $wit::tree::Group::Bundle($wit::tree::Bundle { first, count }) => {
+                        Self::Bundle { first, count }
+                    }
+                    $wit::tree::Group::Cut($wit::tree::Cut { file, offset, length }) => {
+                        Self::Cut { file, offset, length }
+                    }
+                }
+            }
+        }
+
+        impl From<$crate::Group> for $wit::tree::Group {
+            fn from(group: $crate::Group) -> Self {
+                match group {
+                    $crate::Group::Bundle { first, count } => {
+                        Self::Bundle($wit::tree::Bundle { first, count })
+                    }
+                    $crate::Group::Cut { file, offset, length } => {
+                        Self::Cut($wit::tree::Cut { file, offset, length })
+                    }
+                }
+            }
+        }
+
+        impl From<$wit::tree::Packed> for $crate::Packed {
+            fn from(packed: $wit::tree::Packed) -> Self {
+                use $wit::tree::FileFault;
+                match packed {
+                    $wit::tree::Packed::Chunks(chunks) => {
+                        Self::Chunks(chunks.into_iter().map(Into::into).collect())
+                    }
+                    $wit::tree::Packed::Fault(failure) => Self::Fault {
+                        file: failure.file,
+                        fault: match failure.fault {
+                            FileFault::Changed => $crate::FileFault::Changed,
+                            FileFault::Unreadable(error) => {
+                                $crate::FileFault::Unreadable(error.into())
+                            }
+                        },
+                    },
+                }
+            }
+        }
+
+        impl From<$crate::Packed> for $wit::tree::Packed {
+            fn from(packed: $crate::Packed) -> Self {
+                match packed {
+                    $crate::Packed::Chunks(chunks) => {
+                        Self::Chunks(chunks.into_iter().map(Into::into).collect())
+                    }
+                    $crate::Packed::Fault { file, fault } => {
+                        Self::Fault($wit::tree::PackedFault {
+                            file,
+                            fault: match fault {
+                                $crate::FileFault::Changed => $wit::tree::FileFault::Changed,
+                                $crate::FileFault::Unreadable(error) => {
+                                    $wit::tree::FileFault::Unreadable(error.into())
+                                }
+                            },
+                        })
+                    }
+                }
+            }
+        }
+
+        impl From<$wit::tree::MaterializeError> for $crate::MaterializeError {
+            fn from(error: $wit::tree::MaterializeError) -> Self {
+                match error {
+                    $wit::tree::MaterializeError::Chunk(failure) => Self::Chunk {
+                        digest: failure.digest.into(),
+                        fault: failure.fault.into(),
+                    },
+                    $wit::tree::MaterializeError::Destination(failure) => Self::Destination {
+                        path: failure.path,
+                        error: failure.error.into(),
+                    },
+                }
+            }
+        }
+
+        impl From<$crate::MaterializeError> for $wit::tree::MaterializeError {
+            fn from(error: $crate::MaterializeError) -> Self {
+                match error {
+                    $crate::MaterializeError::Chunk { digest, fault } => {
+                        Self::Chunk($wit::tree::ChunkFailure {
+                            digest: digest.into(),
+                            fault: fault.into(),
+                        })
+                    }
+                    $crate::MaterializeError::Destination { path, error } => {
+                        Self::Destination($wit::tree::DestinationFailure {
+                            path,
+                            error: error.into(),
+                        })
+                    }
+                }
+            }
+        }
+    };
+}
+
+/// Reads the name of a sweep that comes from the other side.
+#[doc(hidden)]
+pub fn sweep(text: &str) -> Result<crate::SweepId, crate::IoError> {
+    crate::SweepId::parse(text).ok_or(crate::IoError::new(crate::IoErrorKind::Other))
+}

@@ -1,0 +1,165 @@
+//! Hashes of files and directories, from which users make keys.
+//!
+//! SHA-256, the default. One file: the digest of its content, as `sha256sum` prints it. A
+//! directory: SHA-256 over `btdt tree 1\n` and, for each name in byte order, one byte for the kind
+//! (`d` directory, `f` file, `x` executable file, `l` symbolic link), the length of the name as
+//! 8 bytes, little-endian, the name, and the 32 bytes of the digest of what it is: of a directory
+//! by the same rule, of a file's content, of a link's target. Several paths: SHA-256 over
+//! `btdt paths 1\n` and, for each in the order given, kind and digest. Times, owners and other
+//! permission bits do not count, and neither do the names of the paths themselves.
+//!
+//! BLAKE3 is there for keys that btdt 0.4 has made. One file: the digest of its content. Several
+//! paths: over the joined digests. A directory: over, for each name in byte order, BLAKE3 of the
+//! name and the digest of what it is, with symbolic links followed.
+
+use crate::digest::Hasher;
+use crate::error::Error;
+use crate::listing::join;
+use btdt_ports::{
+    Algorithm, Digest, Entry, EntryKind, Environment, FollowLinks, IoError, IoErrorKind, Severity,
+    Tree,
+};
+
+/// How deep directories may be nested: with links followed, a loop would otherwise go on until the
+/// path is too long for the system.
+const MAX_DEPTH: usize = 256;
+
+/// Files that are digested with one call.
+const BATCH: usize = 4096;
+
+/// The digest of `trees` together.
+///
+/// # Errors
+/// [`Error::Source`] with the index of the tree that could not be read; [`Error::NoKeys`] never.
+pub fn hash<T: Tree>(
+    trees: &[&T],
+    algorithm: Algorithm,
+    environment: &dyn Environment,
+) -> Result<Digest, (usize, Error)> {
+    let mut digests = Vec::new();
+    for (index, tree) in trees.iter().enumerate() {
+        let walker = Walker { tree: *tree, algorithm, environment };
+        digests.push(walker.root().map_err(|error| (index, error))?);
+    }
+    if let [(_, digest)] = digests[..] {
+        return Ok(digest);
+    }
+    let mut hasher = Hasher::new(algorithm);
+    if algorithm == Algorithm::Sha256 {
+        hasher.update(b"btdt paths 1\n");
+    }
+    for (kind, digest) in digests {
+        if algorithm == Algorithm::Sha256 {
+            hasher.update(&[kind]);
+        }
+        hasher.update(digest.as_bytes());
+    }
+    Ok(hasher.finish())
+}
+
+struct Walker<'walk, T> {
+    tree: &'walk T,
+    algorithm: Algorithm,
+    environment: &'walk dyn Environment,
+}
+
+impl<T: Tree> Walker<'_, T> {
+    fn follow(&self) -> FollowLinks {
+        match self.algorithm {
+            Algorithm::Sha256 => FollowLinks::Never,
+            Algorithm::Blake3 => FollowLinks::Always,
+        }
+    }
+
+    fn root(&self) -> Result<(u8, Digest), Error> {
+        let root = self.tree.root().map_err(|error| failed(&[], error))?;
+        let root = root.ok_or_else(|| failed(&[], IoError::new(IoErrorKind::NotFound)))?;
+        match root.kind {
+            EntryKind::Directory => Ok((b'd', self.directory(&[], 0)?)),
+            EntryKind::File => {
+                let digest = self.files(&[Vec::new()])?.pop();
+                let digest = digest.ok_or(Error::SourceKind)?;
+                Ok((kind_byte(&root), digest))
+            }
+            EntryKind::Symlink | EntryKind::Special => Err(Error::SourceKind),
+        }
+    }
+
+    fn directory(&self, path: &[u8], depth: usize) -> Result<Digest, Error> {
+        if depth > MAX_DEPTH {
+            return Err(failed(path, IoError::new(IoErrorKind::SymlinkLoop)));
+        }
+        let listed = self.tree.read_directories(&[path.to_vec()], self.follow()).pop();
+        let entries = listed.unwrap_or_else(|| Err(IoError::new(IoErrorKind::Other)));
+        let mut entries = entries.map_err(|error| failed(path, error))?;
+        entries.retain(|entry| entry.kind != EntryKind::Special || self.skip(path, entry));
+        let paths: Vec<Vec<u8>> = entries
+            .iter()
+            .filter(|entry| entry.kind == EntryKind::File)
+            .map(|entry| join(path, &entry.name))
+            .collect();
+        let mut files = self.files(&paths)?.into_iter();
+        let mut hasher = Hasher::new(self.algorithm);
+        if self.algorithm == Algorithm::Sha256 {
+            hasher.update(b"btdt tree 1\n");
+        }
+        for entry in &entries {
+            let digest = match entry.kind {
+                EntryKind::Directory => self.directory(&join(path, &entry.name), depth + 1)?,
+                EntryKind::File => files.next().ok_or(Error::SourceKind)?,
+                EntryKind::Symlink | EntryKind::Special => {
+                    self.of_bytes(entry.target.as_deref().unwrap_or_default())
+                }
+            };
+            match self.algorithm {
+                Algorithm::Sha256 => {
+                    hasher.update(&[kind_byte(entry)]);
+                    hasher.update(&(entry.name.len() as u64).to_le_bytes());
+                    hasher.update(&entry.name);
+                }
+                Algorithm::Blake3 => hasher.update(self.of_bytes(&entry.name).as_bytes()),
+            }
+            hasher.update(digest.as_bytes());
+        }
+        Ok(hasher.finish())
+    }
+
+    fn files(&self, paths: &[Vec<u8>]) -> Result<Vec<Digest>, Error> {
+        let mut digests = Vec::with_capacity(paths.len());
+        for batch in paths.chunks(BATCH) {
+            let digested = self.tree.digest_files(batch, self.algorithm, self.follow());
+            for (path, digest) in batch.iter().zip(digested) {
+                digests.push(digest.map_err(|error| failed(path, error))?);
+            }
+        }
+        Ok(digests)
+    }
+
+    /// Says that an entry does not count. Never keeps it.
+    fn skip(&self, path: &[u8], entry: &Entry) -> bool {
+        let path = join(path, &entry.name);
+        let name = String::from_utf8_lossy(&path);
+        let message = format!("skipped {name}: sockets, FIFOs and devices have no hash");
+        self.environment.log(Severity::Warning, &message);
+        false
+    }
+
+    fn of_bytes(&self, bytes: &[u8]) -> Digest {
+        let mut hasher = Hasher::new(self.algorithm);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+}
+
+fn kind_byte(entry: &Entry) -> u8 {
+    match entry.kind {
+        EntryKind::Directory => b'd',
+        EntryKind::File if entry.mode.unwrap_or(0) & 0o111 != 0 => b'x',
+        EntryKind::File => b'f',
+        EntryKind::Symlink | EntryKind::Special => b'l',
+    }
+}
+
+fn failed(path: &[u8], error: IoError) -> Error {
+    Error::Source { path: path.to_vec(), error }
+}

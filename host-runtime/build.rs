@@ -1,0 +1,62 @@
+//! Finds the precompiled core component that the engine embeds, and refuses a missing or stale one.
+//!
+//! It is built by `cargo xtask build`, not here: a build script that runs cargo fights with the
+//! outer one for locks and flags, and hides minutes of work behind an innocent `cargo check`.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// What the component and its machine code are made from.
+const SOURCES: [&str; 3] = ["core-wasm", "wit", "host-runtime/engine-config"];
+
+fn main() {
+    if env::var_os("CARGO_FEATURE_ENGINE").is_none() {
+        return;
+    }
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("..");
+    let target = env::var("TARGET").unwrap_or_default();
+    println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
+    let target_dir =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for source in SOURCES {
+        let source = root.join(source);
+        println!("cargo::rerun-if-changed={}", source.display());
+        newest = newest.max(newest_in(&source));
+    }
+    for (variable, name) in
+        [("BTDT_CORE", "btdt-core"), ("BTDT_CORE_BROKEN", "btdt-core-broken")]
+    {
+        let artifact = target_dir.join(format!("component/{name}.{target}.cwasm"));
+        println!("cargo::rerun-if-changed={}", artifact.display());
+        println!("cargo::rustc-env={variable}={}", artifact.display());
+        if variable == "BTDT_CORE_BROKEN" {
+            // Only a test embeds it, and says so itself where it is missing.
+            continue;
+        }
+        let built = fs::metadata(&artifact).and_then(|metadata| metadata.modified());
+        match built {
+            Err(_) => refuse("has not been built"),
+            Ok(built) if built < newest => refuse("is older than its sources"),
+            Ok(_) => {}
+        }
+    }
+}
+
+fn refuse(problem: &str) {
+    println!("cargo::error=the core component {problem}: run `cargo xtask build`");
+}
+
+fn newest_in(path: &Path) -> SystemTime {
+    let own = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let own = own.unwrap_or(SystemTime::UNIX_EPOCH);
+    let Ok(entries) = fs::read_dir(path) else { return own };
+    // A directory's own time changes with every editor's temporary file; only files count.
+    entries
+        .flatten()
+        .map(|entry| newest_in(&entry.path()))
+        .max()
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
