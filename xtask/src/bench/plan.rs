@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         return Ok(());
     }
     let workspace = Workspace::locate()?;
-    let mut tools = Toolbox::find(&workspace, |tool| options.wants_tool(tool));
+    let mut tools = Toolbox::find(&workspace, !options.list, |tool| options.wants_tool(tool));
     if options.list {
         show(&options, &tools);
         return Ok(());

@@ -4,7 +4,7 @@ use super::files;
 use super::measure::Invocation;
 use crate::process;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,8 +99,13 @@ pub(super) struct Toolbox {
 }
 
 impl Toolbox {
-    /// Looks for the rivals among `wanted`.
-    pub(super) fn find(workspace: &Workspace, wanted: impl Fn(Tool) -> bool) -> Self {
+    /// Looks for the rivals among `wanted`. With `install`, the original btdt is installed if it is
+    /// not there: it is the only one that comes from crates.io.
+    pub(super) fn find(
+        workspace: &Workspace,
+        install: bool,
+        wanted: impl Fn(Tool) -> bool,
+    ) -> Self {
         let mut toolbox = Self::default();
         for tool in Tool::ALL.iter().copied().filter(|tool| wanted(*tool)) {
             let lacks = |name: &&&str| process::find_program(name).is_none();
@@ -108,7 +113,7 @@ impl Toolbox {
                 continue;
             }
             if tool == Tool::Original {
-                match original(workspace) {
+                match original(workspace, install) {
                     Ok(path) => toolbox.original = path,
                     Err(error) => {
                         toolbox.missing.push((tool, format!("{error:#}")));
@@ -354,11 +359,14 @@ fn version(program: &Path) -> String {
 }
 
 /// Finds the original btdt in the target directory, or installs it there from crates.io.
-fn original(workspace: &Workspace) -> Result<PathBuf> {
+fn original(workspace: &Workspace, install: bool) -> Result<PathBuf> {
     let root = workspace.target_dir().join("bench/rival");
     let program = root.join("bin/btdt");
     if program.is_file() {
         return Ok(program);
+    }
+    if !install {
+        bail!("the first run installs it");
     }
     println!("Installing btdt-cli {ORIGINAL_VERSION} (kept for later runs)");
     // In its own target directory: its program has the name of ours.
