@@ -176,7 +176,12 @@ fn state(node: &Node<'_>, entry: &Entry) -> State {
                 return State::Replace;
             }
             let by_clock = node.modified.nanoseconds != 0;
-            match (extents.len(), mode_differs(node, entry)) {
+            let mode_differs = mode_differs(node, entry);
+            if mode_differs && entry.link.is_some() {
+                // Another name of the file, perhaps outside the tree, would change with it.
+                return State::Replace;
+            }
+            match (extents.len(), mode_differs) {
                 (0, false) => State::Same,
                 (0, true) => State::Metadata,
                 (_, false) if by_clock => State::Same,

@@ -44,7 +44,7 @@ pub fn select(entries: &[Entry], usage: &Usage, limits: Limits, now: Timestamp) 
     let mut goes: Vec<bool> = entries
         .iter()
         .map(|entry| {
-            limits.max_age.is_some_and(|age| now.seconds_since(entry.last_access) > age)
+            limits.max_age.is_some_and(|age| entry.last_access.plus_seconds(age) < now)
         })
         .collect();
     let mut counts = Counts::new(usage);

@@ -1,1 +1,58 @@
-//! Placeholder.
+//! The command-line tool `btdt`: arguments in, the core asked, an exit code out.
+//!
+//! [`arguments`] is what users type, [`commands`] what is done about it, [`messages`] what they
+//! read. Only [`printer`] prints, and exit codes are decided in [`exit`] alone. Nothing about
+//! caches is decided here.
+
+pub mod arguments;
+mod commands;
+mod environment;
+mod exit;
+mod messages;
+mod printer;
+mod units;
+
+pub use printer::Printer;
+
+use arguments::{Arguments, Command};
+use btdt_host_runtime::engine::{Core, CoreError};
+use clap::Parser;
+use environment::SystemEnvironment;
+use exit::Exit;
+use std::ffi::OsString;
+use std::sync::Arc;
+
+/// Runs the tool with these arguments, the first of which is its own name, and gives its exit
+/// code. `load` supplies the core, once the arguments turn out to be valid.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    load: impl FnOnce() -> Result<Core, CoreError>,
+    printer: &Printer,
+) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return printer.usage(&error).code(),
+    };
+    let core = match load() {
+        Ok(core) => core,
+        Err(error) => {
+            printer.failure(&messages::unusable_core(&error));
+            return Exit::Error.code();
+        }
+    };
+    let environment = Arc::new(SystemEnvironment::new(printer.clone()));
+    let context = commands::Context { core, environment, printer };
+    let done = match arguments.command {
+        Command::Clean(arguments) => commands::clean::run(&arguments, context),
+        Command::Hash(arguments) => commands::hash::run(&arguments, context),
+        Command::Restore(arguments) => commands::restore::run(&arguments, context),
+        Command::Store(arguments) => commands::store::run(&arguments, context),
+    };
+    match done {
+        Ok(exit) => exit.code(),
+        Err(failure) => {
+            printer.failure(&failure);
+            failure.exit.code()
+        }
+    }
+}

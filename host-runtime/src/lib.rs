@@ -4,6 +4,7 @@
 //! component and connects its imports to them. The two backends do not know each other either:
 //! chunks pass between them through [`transfer`].
 
+pub mod clock;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod storage;

@@ -33,7 +33,7 @@ impl LocalCache {
 }
 
 /// The host's side of one instance.
-pub struct HostState {
+pub(super) struct HostState {
     pub(super) table: ResourceTable,
     pub(super) environment: SharedEnvironment,
 }

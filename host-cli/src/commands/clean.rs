@@ -1,0 +1,44 @@
+//! `btdt clean`
+
+use super::{Context, open, outcome};
+use crate::arguments::CleanArguments;
+use crate::exit::Exit;
+use crate::messages::{Attempt, Failure};
+use crate::units::{show_count, show_size};
+use btdt_host_runtime::engine::client;
+
+pub(crate) fn run(arguments: &CleanArguments, context: Context<'_>) -> Result<Exit, Failure> {
+    let cache = open(&arguments.cache.cache)?;
+    let request = client::CleanRequest {
+        max_age: arguments.max_age,
+        max_size: arguments.max_size,
+        grace_period: arguments.grace_period,
+    };
+    let cleaned = context.session().and_then(|session| session.clean(request, cache));
+    let attempt = Attempt {
+        what: format!("Could not clean: {}", arguments.cache.cache.display()),
+        cache: &arguments.cache.cache,
+    };
+    let summary = outcome(cleaned, attempt)?;
+    if !arguments.output.quiet {
+        context.printer.note(&describe(&summary));
+    }
+    Ok(Exit::Success)
+}
+
+fn describe(summary: &client::CleanSummary) -> String {
+    let removed = show_count(summary.removed + summary.damaged, "entry", "entries");
+    let mut text = format!(
+        "Removed {removed}, kept {} ({})",
+        summary.kept,
+        show_size(summary.kept_bytes)
+    );
+    if let Some(swept) = summary.swept {
+        text.push_str(&format!(
+            "; deleted {} of unused data, set {} aside",
+            show_size(swept.deleted_bytes + summary.leftovers.bytes),
+            show_size(swept.set_aside_bytes)
+        ));
+    }
+    text
+}

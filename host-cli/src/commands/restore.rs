@@ -1,0 +1,47 @@
+//! `btdt restore`
+
+use super::{Context, open, outcome};
+use crate::arguments::RestoreArguments;
+use crate::exit::Exit;
+use crate::messages::{Attempt, Failure};
+use crate::units::{show_count, show_size};
+use btdt_host_runtime::engine::client;
+use btdt_host_runtime::tree::filesystem::FilesystemTree;
+
+pub(crate) fn run(arguments: &RestoreArguments, context: Context<'_>) -> Result<Exit, Failure> {
+    let cache = open(&arguments.cache.cache)?;
+    let request = client::RestoreRequest {
+        keys: arguments.keys.clone(),
+        prefixes: arguments.prefix.clone(),
+        exact: arguments.exact,
+    };
+    let tree = FilesystemTree::new(arguments.destination.clone());
+    let restored = context.session().and_then(|session| session.restore(&request, tree, cache));
+    let attempt = Attempt {
+        what: format!("Could not restore to: {}", arguments.destination.display()),
+        cache: &arguments.cache.cache,
+    };
+    let Some(restored) = outcome(restored, attempt)? else {
+        context.printer.note("Keys not found in cache.");
+        return Ok(Exit::NotFound);
+    };
+    context.printer.result(&format!("Restored key {}", restored.key));
+    if !arguments.output.quiet {
+        context.printer.note(&describe(&restored));
+    }
+    if restored.primary || arguments.success_rc_on_any_key {
+        Ok(Exit::Success)
+    } else {
+        Ok(Exit::OtherKey)
+    }
+}
+
+fn describe(restored: &client::Restored) -> String {
+    let files = show_count(restored.files, "file", "files");
+    let size = show_size(restored.raw_size);
+    let written = restored.summary.files_written;
+    if written == 0 && restored.files > 0 {
+        return format!("{files} ({size}) were in place already");
+    }
+    format!("{files} ({size}), {written} of them written")
+}

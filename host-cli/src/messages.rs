@@ -1,0 +1,175 @@
+//! What users read when something goes wrong: what failed, why, and what to do about it.
+
+use crate::exit::Exit;
+use btdt_host_runtime::engine::{CoreError, client};
+use btdt_host_runtime::storage::OpenError;
+use btdt_ports::{IoError, IoErrorKind};
+use std::path::Path;
+
+/// An error on its way to the user.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// How the process ends.
+    pub exit: Exit,
+    /// What failed.
+    pub what: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    fn new(what: String, causes: Vec<String>) -> Self {
+        Failure { exit: Exit::Error, what, causes, hint: None }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Failure { hint: Some(hint.into()), ..self }
+    }
+
+    fn usage(what: String) -> Self {
+        Failure { exit: Exit::Usage, what, causes: Vec::new(), hint: None }
+    }
+}
+
+/// Names what failed, once it is known why.
+pub(crate) struct Attempt<'attempt> {
+    /// What failed, in a few words.
+    pub what: String,
+    /// The cache.
+    pub cache: &'attempt Path,
+}
+
+/// The core component cannot be loaded.
+pub(crate) fn unusable_core(error: &CoreError) -> Failure {
+    Failure::new("Could not start".to_owned(), vec![error.to_string()])
+}
+
+/// A directory cannot be used as a cache.
+pub(crate) fn unusable_cache(path: &Path, error: &OpenError) -> Failure {
+    let shown = path.display();
+    let failure =
+        Failure::new(format!("Could not access cache: {shown}"), vec![error.to_string()]);
+    match error {
+        OpenError::Io(error) if error.kind == IoErrorKind::NotFound => {
+            failure.hint(format!("create the directory first: mkdir -p {shown}"))
+        }
+        OpenError::Io(_) => failure,
+        OpenError::UnsupportedFormat { .. } => {
+            failure.hint("use the version of btdt that made the cache, or another directory")
+        }
+        OpenError::UnknownFormat => failure.hint("remove that file, or use another directory"),
+    }
+}
+
+/// A cache with the address of a server.
+pub(crate) fn remote_cache(path: &Path) -> Failure {
+    let cause = "this version of btdt works with caches in directories only".to_owned();
+    Failure::new(format!("Could not access cache: {}", path.display()), vec![cause])
+}
+
+impl Attempt<'_> {
+    /// The core has trapped.
+    pub(crate) fn stopped(self, error: &CoreError) -> Failure {
+        Failure::new(self.what, vec![error.to_string()]).hint(
+            "this is a defect of btdt, please report it; the cache and its entries are not harmed",
+        )
+    }
+
+    /// The core could not do what was asked.
+    pub(crate) fn failed(self, error: client::Error) -> Failure {
+        use client::Error;
+        let what = self.what;
+        match error {
+            Error::NoKeys => Failure::usage("no key was given, only empty ones".to_owned()),
+            Error::InvalidKey(invalid) => Failure::usage(format!(
+                "invalid key {:?}: {}",
+                invalid.key,
+                key_fault(invalid.fault)
+            )),
+            Error::InvalidExclude(invalid) => Failure::usage(format!(
+                "invalid value {:?} for '--exclude <PATTERN>': {}",
+                invalid.pattern, invalid.reason
+            )),
+            Error::Source(failure) => Failure::new(what, path_causes("read", &failure)),
+            Error::SourceKind => {
+                Failure::new(what, vec!["It is neither a file nor a directory".to_owned()])
+            }
+            Error::SourceUnstable(paths) => {
+                let cause = format!("These files change while they are read: {}", list(&paths));
+                Failure::new(what, vec![cause])
+                    .hint("stop what writes to them, or leave them out with --exclude")
+            }
+            Error::SourceTooLarge => {
+                Failure::new(what, vec!["It is too large for one entry".to_owned()])
+                    .hint("leave files out with --exclude, or store its parts one by one")
+            }
+            Error::Cache(failure) => cache_failure(what, self.cache, &failure),
+            Error::CacheUnstable => {
+                let cause = "What was written to the cache was gone again, several times";
+                Failure::new(what, vec![cause.to_owned()])
+                    .hint("find out what else deletes files in the directory of the cache")
+            }
+            Error::Destination(failure) => Failure::new(what, path_causes("write", &failure)),
+            Error::Incomplete => {
+                let cause = "The entry is damaged, and the destination has been changed in part";
+                Failure::new(what, vec![cause.to_owned()])
+                    .hint("remove the destination, and build what it should hold anew")
+            }
+        }
+    }
+}
+
+fn cache_failure(what: String, cache: &Path, failure: &client::CacheFailure) -> Failure {
+    let action = match failure.action {
+        client::CacheAction::Read => "read",
+        client::CacheAction::Write => "write to",
+        client::CacheAction::Delete => "delete from",
+    };
+    let error: IoError = failure.error.into();
+    let cause = format!("Could not {action} the cache: {}", cache.display());
+    let shown = Failure::new(what, vec![cause, error.to_string()]);
+    match error.kind {
+        IoErrorKind::NoSpace => shown.hint(format!(
+            "make room, for example with: btdt clean --cache {} --max-age 7d",
+            cache.display()
+        )),
+        IoErrorKind::AccessDenied => shown.hint("look at owner and permissions of the directory"),
+        _ => shown,
+    }
+}
+
+fn path_causes(action: &str, failure: &client::PathFailure) -> Vec<String> {
+    let error: IoError = failure.error.into();
+    if failure.path.is_empty() {
+        return vec![error.to_string()];
+    }
+    let path = String::from_utf8_lossy(&failure.path);
+    vec![format!("Could not {action}: {path}"), error.to_string()]
+}
+
+fn list(paths: &[Vec<u8>]) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<String> = paths
+        .iter()
+        .take(SHOWN)
+        .map(|path| match path.is_empty() {
+            true => "the file itself".to_owned(),
+            false => String::from_utf8_lossy(path).into_owned(),
+        })
+        .collect();
+    if paths.len() > SHOWN {
+        names.push(format!("and {} more", paths.len() - SHOWN));
+    }
+    names.join(", ")
+}
+
+fn key_fault(fault: client::KeyFault) -> &'static str {
+    match fault {
+        client::KeyFault::Empty => "a key must not be empty",
+        client::KeyFault::TooLong => "a key must not be longer than 512 bytes",
+        client::KeyFault::Control => "a key must not contain control characters",
+        client::KeyFault::Comma => "a key must not contain a comma",
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything that is printed, and nothing else prints.
+//!
+//! A reader that has gone away is no error: whoever closes a pipe does not want the rest.
+
+use crate::exit::Exit;
+use crate::messages::Failure;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where output goes.
+#[derive(Clone)]
+pub struct Printer {
+    output: Arc<Mutex<dyn Write + Send>>,
+    messages: Arc<Mutex<dyn Write + Send>>,
+}
+
+impl Printer {
+    /// Standard output and standard error.
+    #[must_use]
+    pub fn standard() -> Self {
+        Printer::new(io::stdout(), io::stderr())
+    }
+
+    /// Results go to `output`, everything else to `messages`.
+    pub fn new(output: impl Write + Send + 'static, messages: impl Write + Send + 'static) -> Self {
+        Printer { output: Arc::new(Mutex::new(output)), messages: Arc::new(Mutex::new(messages)) }
+    }
+
+    /// A line of what the user asked for.
+    pub fn result(&self, line: &str) {
+        write(&self.output, &format!("{line}\n"));
+    }
+
+    /// A line about what was done.
+    pub fn note(&self, line: &str) {
+        write(&self.messages, &format!("{}\n", escape(line)));
+    }
+
+    /// A line about something that is not as it should be.
+    pub fn warning(&self, line: &str) {
+        write(&self.messages, &format!("Warning: {}\n", escape(line)));
+    }
+
+    /// A line that the core leaves before it traps.
+    pub fn defect(&self, line: &str) {
+        write(&self.messages, &format!("Internal error: {}\n", escape(line)));
+    }
+
+    /// An error with its causes, outermost first, and what to do about it.
+    pub fn failure(&self, failure: &Failure) {
+        if failure.exit == Exit::Usage {
+            let text = format!("error: {}\n\nFor more information, try '--help'.\n", failure.what);
+            return write(&self.messages, &text);
+        }
+        let mut text = format!("Error: {}\n", escape(&failure.what));
+        if !failure.causes.is_empty() {
+            text.push_str("\nCaused by:\n");
+        }
+        for (number, cause) in failure.causes.iter().enumerate() {
+            let cause = escape(cause);
+            // Writing to a string cannot fail.
+            let _ = match failure.causes.len() {
+                1 => writeln!(text, "    {cause}"),
+                _ => writeln!(text, "    {number}: {cause}"),
+            };
+        }
+        if let Some(hint) = &failure.hint {
+            let _ = write!(text, "\nHint: {}\n", escape(hint));
+        }
+        write(&self.messages, &text);
+    }
+
+    /// What the argument parser has to say: help and version are results, the rest are errors.
+    #[must_use]
+    pub fn usage(&self, error: &clap::Error) -> Exit {
+        let text = error.render().to_string();
+        if error.use_stderr() {
+            write(&self.messages, &text);
+            Exit::Usage
+        } else {
+            write(&self.output, &text);
+            Exit::Success
+        }
+    }
+}
+
+fn write(to: &Mutex<dyn Write + Send>, text: &str) {
+    let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
+    // Nobody is left to tell.
+    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+}
+
+/// The text without characters that could forge lines or colours.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}

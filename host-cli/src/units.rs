@@ -1,0 +1,155 @@
+//! Sizes and ages as people write them.
+
+use std::time::Duration;
+
+/// Units of size and the bytes that they stand for, by their names in lower case.
+const SIZE_UNITS: [(&str, u64); 20] = [
+    ("", 1),
+    ("b", 1),
+    ("k", 1000),
+    ("kb", 1000),
+    ("ki", 1 << 10),
+    ("kib", 1 << 10),
+    ("m", 1000_u64.pow(2)),
+    ("mb", 1000_u64.pow(2)),
+    ("mi", 1 << 20),
+    ("mib", 1 << 20),
+    ("g", 1000_u64.pow(3)),
+    ("gb", 1000_u64.pow(3)),
+    ("gi", 1 << 30),
+    ("gib", 1 << 30),
+    ("t", 1000_u64.pow(4)),
+    ("tb", 1000_u64.pow(4)),
+    ("ti", 1 << 40),
+    ("tib", 1 << 40),
+    ("ei", 1 << 60),
+    ("eib", 1 << 60),
+];
+
+/// Units that are so large that they would only make the table longer.
+const LARGE_SIZE_UNITS: [(&str, u64); 6] = [
+    ("p", 1000_u64.pow(5)),
+    ("pb", 1000_u64.pow(5)),
+    ("pi", 1 << 50),
+    ("pib", 1 << 50),
+    ("e", 1000_u64.pow(6)),
+    ("eb", 1000_u64.pow(6)),
+];
+
+/// Reads a size in bytes: `500Mi`, `10GiB`, `1GB`, `1048576`, or a sum such as `1Gi 200Mi`.
+///
+/// # Errors
+/// What is wrong with it, for the user.
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+    let mut rest = text.trim_start();
+    if rest.is_empty() {
+        return Err("a size is needed, for example 500MiB or 10GB".to_owned());
+    }
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let (digits, after) = split(rest, |character| character.is_ascii_digit());
+        if digits.is_empty() {
+            return Err(format!("a number was expected at {rest:?}"));
+        }
+        let (unit, after) = split(after.trim_start(), char::is_alphabetic);
+        let too_large = || format!("{text:?} is more than 16 EiB - 1");
+        let number: u64 = digits.parse().map_err(|_| too_large())?;
+        let bytes = unit_size(unit).ok_or_else(|| {
+            format!("unknown unit {unit:?}; known are B, kB, MB, GB, TB, PB, EB and KiB, MiB, GiB, TiB, PiB, EiB")
+        })?;
+        let part = number.checked_mul(bytes).ok_or_else(too_large)?;
+        total = total.checked_add(part).ok_or_else(too_large)?;
+        rest = after.trim_start();
+    }
+    Ok(total)
+}
+
+fn unit_size(unit: &str) -> Option<u64> {
+    let unit = unit.to_ascii_lowercase();
+    let mut units = SIZE_UNITS.iter().chain(&LARGE_SIZE_UNITS);
+    units.find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes)
+}
+
+fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|character| !belongs(character)).unwrap_or(text.len()))
+}
+
+/// Reads an age in whole seconds, a fraction counting as one more: `7d`, `2weeks`, `1h 30min`.
+///
+/// # Errors
+/// What is wrong with it, for the user.
+pub(crate) fn parse_age(text: &str) -> Result<u64, String> {
+    let age: Duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    Ok(age.as_secs().saturating_add(u64::from(age.subsec_nanos() > 0)))
+}
+
+/// A size for people, with a binary unit.
+pub(crate) fn show_size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let power = (bytes.ilog2() / 10).max(1) as usize;
+    let mut unit = UNITS[(power - 1).min(UNITS.len() - 1)];
+    let mut scaled = bytes as f64 / (1_u64 << (10 * power)) as f64;
+    if scaled >= 1023.95 && power < UNITS.len() {
+        (scaled, unit) = (1.0, UNITS[power]);
+    }
+    format!("{scaled:.1} {unit}")
+}
+
+/// A count with its noun.
+pub(crate) fn show_count(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_are_understood() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("500Mi", 500 << 20),
+            ("10GiB", 10 << 30),
+            ("1GB", 1_000_000_000),
+            ("1Gi 200Mi", (1 << 30) + (200 << 20)),
+            ("1gi200mi1", (1 << 30) + (200 << 20) + 1),
+            (" 7 kB ", 7000),
+            ("15EiB 1023PiB", u64::MAX - ((1 << 50) - 1)),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_are_refused() {
+        for text in ["", " ", "GiB", "-1", "1.5GiB", "1 parsec", "16EiB", "18446744073709551616"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ages_are_rounded_up() {
+        assert_eq!(parse_age("7d"), Ok(7 * 24 * 60 * 60));
+        assert_eq!(parse_age("1ms"), Ok(1));
+        assert_eq!(parse_age("0s"), Ok(0));
+        assert!(parse_age("100000000000000y").is_err());
+    }
+
+    #[test]
+    fn sizes_are_shown_with_one_decimal() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (568 << 20, "568.0 MiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(show_size(bytes), text);
+        }
+    }
+}

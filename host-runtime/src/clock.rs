@@ -1,0 +1,15 @@
+//! The only place that asks what time it is.
+
+use btdt_ports::Timestamp;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The time of day.
+#[must_use]
+pub fn now() -> Timestamp {
+    let (seconds, nanoseconds) = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), since.subsec_nanos()),
+        // A clock before 1970 is wrong by decades; the epoch is as good as anything.
+        Err(_) => (0, 0),
+    };
+    Timestamp { seconds, nanoseconds }
+}
