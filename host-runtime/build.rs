@@ -26,9 +26,7 @@ fn main() {
         println!("cargo::rerun-if-changed={}", source.display());
         newest = newest.max(newest_in(&source));
     }
-    for (variable, name) in
-        [("BTDT_CORE", "btdt-core"), ("BTDT_CORE_BROKEN", "btdt-core-broken")]
-    {
+    for (variable, name) in [("BTDT_CORE", "btdt-core"), ("BTDT_CORE_BROKEN", "btdt-core-broken")] {
         let artifact = target_dir.join(format!("component/{name}.{target}.cwasm"));
         println!("cargo::rerun-if-changed={}", artifact.display());
         println!("cargo::rustc-env={variable}={}", artifact.display());
@@ -54,9 +52,5 @@ fn newest_in(path: &Path) -> SystemTime {
     let own = own.unwrap_or(SystemTime::UNIX_EPOCH);
     let Ok(entries) = fs::read_dir(path) else { return own };
     // A directory's own time changes with every editor's temporary file; only files count.
-    entries
-        .flatten()
-        .map(|entry| newest_in(&entry.path()))
-        .max()
-        .unwrap_or(SystemTime::UNIX_EPOCH)
+    entries.flatten().map(|entry| newest_in(&entry.path())).max().unwrap_or(SystemTime::UNIX_EPOCH)
 }

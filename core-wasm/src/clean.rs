@@ -55,17 +55,19 @@ pub fn clean<O: Objects, R: Records>(
 ) -> Result<Summary, Error> {
     let began = environment.now();
     let lock = objects.lock(LockMode::Exclusive);
-    let rules = Rules {
-        grace_period: request.grace_period,
-        alone_since: lock.is_some().then_some(began),
-    };
+    let rules =
+        Rules { grace_period: request.grace_period, alone_since: lock.is_some().then_some(began) };
+    // First of all, because it also brings back records that a dead process was about to delete.
+    let mut before = began;
+    before.seconds = began.seconds.saturating_sub_unsigned(request.grace_period);
+    let leftovers = objects.clear_leftovers(before).map_err(Error::deleting)?;
     // The order of these three is the second half of the collection protocol: what is set aside
     // is listed before the records are read.
     let aside = objects.list_aside().map_err(Error::reading)?;
     let mut survey = Survey::read(objects, records, environment)?;
     let live = collect::inventory(objects)?;
 
-    let mut summary = Summary::default();
+    let mut summary = Summary { leftovers, ..Summary::default() };
     summary.damaged = survey.remove_damaged(records)?;
     let (usage, entries) = survey.usage(&live);
     let (goes, kept_bytes) = retention::select(&entries, &usage, request.limits, began);
@@ -85,9 +87,6 @@ pub fn clean<O: Objects, R: Records>(
         let swept = collect::sweep(objects, &aside, &references, &live, rules, environment)?;
         summary.swept = Some(swept);
     }
-    let mut before = began;
-    before.seconds = began.seconds.saturating_sub_unsigned(request.grace_period);
-    summary.leftovers = objects.clear_leftovers(before).map_err(Error::deleting)?;
     Ok(summary)
 }
 
@@ -120,8 +119,7 @@ impl Survey {
         let warn = |message: String| environment.log(Severity::Warning, &message);
         let mut after: Option<String> = None;
         loop {
-            let names =
-                records.list("", after.as_deref(), PAGE).map_err(Error::reading)?;
+            let names = records.list("", after.as_deref(), PAGE).map_err(Error::reading)?;
             let Some(last) = names.last() else { break };
             after = Some(last.clone());
             for (name, stored) in names.iter().zip(records.get(&names)) {
@@ -173,11 +171,12 @@ impl Survey {
             return Ok(());
         }
         let describe = |problem: &dyn std::fmt::Display| format!("manifest {digest}: {problem}");
-        let encoded = objects
-            .get(ObjectKind::Manifest, digest, manifest::MAX_ENCODED)
-            .map_err(|fault| match fault {
-                ObjectFault::Unreadable(_) => ManifestProblem::Unreadable(describe(&fault)),
-                _ => ManifestProblem::Unusable(describe(&fault)),
+        let encoded =
+            objects.get(ObjectKind::Manifest, digest, manifest::MAX_ENCODED).map_err(|fault| {
+                match fault {
+                    ObjectFault::Unreadable(_) => ManifestProblem::Unreadable(describe(&fault)),
+                    _ => ManifestProblem::Unusable(describe(&fault)),
+                }
             })?;
         let chunks = manifest::decode_chunks(&encoded).map_err(|fault| match fault {
             // A later version of this tool has written it, and needs its chunks.

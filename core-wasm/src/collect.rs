@@ -99,10 +99,8 @@ pub fn ensure_live<O: Objects>(
     aside.retain(|object| object.kind == kind && missing.contains(&object.digest));
     objects.recall(&aside).map_err(Error::writing)?;
     // Nobody has read these for a while, and a damaged object must not count as one that is there.
-    let names: Vec<ObjectName> = missing
-        .iter()
-        .map(|digest| ObjectName { kind, digest: *digest, sweep: None })
-        .collect();
+    let names: Vec<ObjectName> =
+        missing.iter().map(|digest| ObjectName { kind, digest: *digest, sweep: None }).collect();
     let faults = objects.check(&names);
     for (name, fault) in names.iter().zip(&faults) {
         if let Some(ObjectFault::Damaged(_)) = fault {
@@ -151,10 +149,8 @@ pub fn sweep<O: Objects>(
 ) -> Result<Swept, Error> {
     let now = environment.now();
     let mut swept = Swept::default();
-    let (needed, garbage): (Vec<_>, Vec<_>) = aside
-        .iter()
-        .cloned()
-        .partition(|object| references.contain(object.kind, &object.digest));
+    let (needed, garbage): (Vec<_>, Vec<_>) =
+        aside.iter().cloned().partition(|object| references.contain(object.kind, &object.digest));
     swept.recalled = objects.recall(&needed).map_err(Error::writing)?;
     let expired: Vec<AsideObject> = garbage
         .into_iter()

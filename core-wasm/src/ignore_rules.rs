@@ -32,7 +32,8 @@ impl IgnoreRules {
     pub fn new(patterns: &[String]) -> Result<Self, Error> {
         let mut builder = GitignoreBuilder::new("");
         for pattern in patterns {
-            let refused = |reason: String| Error::InvalidExclude { pattern: pattern.clone(), reason };
+            let refused =
+                |reason: String| Error::InvalidExclude { pattern: pattern.clone(), reason };
             if pattern.contains(['\n', '\r']) {
                 return Err(refused("a pattern is a single line".to_owned()));
             }
@@ -81,9 +82,7 @@ impl IgnoreRules {
                 || entry.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
         };
         let mut near_first = self.files.iter().rev().filter(|(directory, _)| above(directory));
-        near_first
-            .find_map(|(_, rules)| verdict(rules, entry, is_directory))
-            .unwrap_or(false)
+        near_first.find_map(|(_, rules)| verdict(rules, entry, is_directory)).unwrap_or(false)
     }
 }
 

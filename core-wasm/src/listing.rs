@@ -194,8 +194,8 @@ impl<T: Tree> Reader<'_, T> {
                 let paths: Vec<Vec<u8>> = batch.iter().map(|(_, path)| path.clone()).collect();
                 let listed = self.tree.read_directories(&paths, FollowLinks::Never);
                 for ((number, path), entries) in batch.iter().zip(listed) {
-                    let entries = entries
-                        .map_err(|error| Error::Source { path: path.clone(), error })?;
+                    let entries =
+                        entries.map_err(|error| Error::Source { path: path.clone(), error })?;
                     self.take_directory(*number, path, &entries, &mut next)?;
                 }
             }

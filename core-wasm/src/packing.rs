@@ -75,8 +75,7 @@ impl<'plan> Plan<'plan> {
         let mut first = 0;
         for (place, item) in items.iter().enumerate() {
             let parent = hashes.get(item.parent as usize).copied().unwrap_or(PathHash::ROOT);
-            let hash =
-                if place == 0 { parent } else { parent.child(listing.name(item.number)) };
+            let hash = if place == 0 { parent } else { parent.child(listing.name(item.number)) };
             hashes.push(hash);
             let place = place as u32;
             match item.kind {
@@ -165,7 +164,10 @@ impl<'plan> Plan<'plan> {
     ///
     /// # Errors
     /// When the host's answer does not fit the plan, or the tree is too large.
-    pub fn manifest(&self, packed: &[Vec<PackedChunk>]) -> Result<(Manifest, Totals), ManifestFault> {
+    pub fn manifest(
+        &self,
+        packed: &[Vec<PackedChunk>],
+    ) -> Result<(Manifest, Totals), ManifestFault> {
         let mut builder = Builder::new();
         let (placed, totals) = self.place(packed, &mut builder)?;
         for (place, item) in self.items.iter().enumerate() {

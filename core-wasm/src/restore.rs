@@ -264,10 +264,8 @@ where
         let name_prefix = prefix.record_name_prefix();
         let mut after: Option<String> = None;
         loop {
-            let names = self
-                .records
-                .list(&name_prefix, after.as_deref(), PAGE)
-                .map_err(Error::reading)?;
+            let names =
+                self.records.list(&name_prefix, after.as_deref(), PAGE).map_err(Error::reading)?;
             let Some(last) = names.last() else { break };
             after = Some(last.clone());
             // A record that is unreadable or damaged is no match; asked for by its key, it is

@@ -40,12 +40,15 @@ pub struct Limits {
 
 /// For each entry, whether it has to go; and the size in bytes of what stays.
 #[must_use]
-pub fn select(entries: &[Entry], usage: &Usage, limits: Limits, now: Timestamp) -> (Vec<bool>, u64) {
+pub fn select(
+    entries: &[Entry],
+    usage: &Usage,
+    limits: Limits,
+    now: Timestamp,
+) -> (Vec<bool>, u64) {
     let mut goes: Vec<bool> = entries
         .iter()
-        .map(|entry| {
-            limits.max_age.is_some_and(|age| entry.last_access.plus_seconds(age) < now)
-        })
+        .map(|entry| limits.max_age.is_some_and(|age| entry.last_access.plus_seconds(age) < now))
         .collect();
     let mut counts = Counts::new(usage);
     for (entry, goes) in entries.iter().zip(&goes) {
@@ -146,8 +149,7 @@ mod tests {
     #[test]
     fn age_counts_from_the_last_access_and_is_exact() {
         let usage = usage(&[(1, &[])], &[]);
-        let entries =
-            [0, 1, 2].map(|seconds| Entry { last_access: at(seconds), manifest: 0 });
+        let entries = [0, 1, 2].map(|seconds| Entry { last_access: at(seconds), manifest: 0 });
         let limits = Limits { max_age: Some(9), max_size: None };
         assert_eq!(select(&entries, &usage, limits, at(10)).0, [true, false, false]);
         let limits = Limits { max_age: Some(u64::MAX), max_size: None };

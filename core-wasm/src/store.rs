@@ -148,7 +148,8 @@ fn commit<O: Objects, R: Records>(
     records: &R,
     environment: &dyn Environment,
 ) -> Result<Option<Summary>, Error> {
-    let chunks: Vec<Digest> = manifest.chunks().iter().map(|ChunkRef { digest, .. }| *digest).collect();
+    let chunks: Vec<Digest> =
+        manifest.chunks().iter().map(|ChunkRef { digest, .. }| *digest).collect();
     let (files, raw_size) = manifest.totals();
     let encoded = manifest::encode(manifest).map_err(|_| Error::SourceTooLarge)?;
     if encoded.len() as u64 > manifest::MAX_ENCODED {
@@ -179,12 +180,7 @@ fn commit<O: Objects, R: Records>(
         };
         records.put(&key.record_name(), &record.encode()).map_err(Error::writing)?;
     }
-    let summary = Summary {
-        files,
-        raw_size,
-        keys: keys.len() as u64,
-        chunks: totals,
-        manifest: put.digest,
-    };
+    let summary =
+        Summary { files, raw_size, keys: keys.len() as u64, chunks: totals, manifest: put.digest };
     Ok(complete()?.then_some(summary))
 }

@@ -144,7 +144,13 @@ pub struct RestoreArguments {
     /// Keys to look for, in this order
     ///
     /// Separated by commas, or given several times.
-    #[arg(short, long, value_name = "KEYS", value_delimiter = ',', required_unless_present = "prefix")]
+    #[arg(
+        short,
+        long,
+        value_name = "KEYS",
+        value_delimiter = ',',
+        required_unless_present = "prefix"
+    )]
     pub keys: Vec<String>,
 
     /// If no key is found, restore the entry stored last whose key begins with this

@@ -49,8 +49,7 @@ pub(crate) fn unusable_core(error: &CoreError) -> Failure {
 /// A directory cannot be used as a cache.
 pub(crate) fn unusable_cache(path: &Path, error: &OpenError) -> Failure {
     let shown = path.display();
-    let failure =
-        Failure::new(format!("Could not access cache: {shown}"), vec![error.to_string()]);
+    let failure = Failure::new(format!("Could not access cache: {shown}"), vec![error.to_string()]);
     match error {
         OpenError::Io(error) if error.kind == IoErrorKind::NotFound => {
             failure.hint(format!("create the directory first: mkdir -p {shown}"))

@@ -29,9 +29,7 @@ pub struct Stopped;
 /// How many workers suit this machine.
 #[must_use]
 pub fn suitable_count() -> usize {
-    std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(MAX_WORKERS)
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS)
 }
 
 #[derive(Default)]
@@ -92,12 +90,7 @@ impl<J: Send + 'static> Workers<J> {
             }
         }
         let inline: Option<Inline<J>> = threads.is_empty().then(|| Box::new(make()) as Inline<J>);
-        Workers {
-            flags,
-            queue: inline.is_none().then_some(sender),
-            threads,
-            inline,
-        }
+        Workers { flags, queue: inline.is_none().then_some(sender), threads, inline }
     }
 
     /// Hands over a job; waits while the queue is full.
@@ -109,11 +102,7 @@ impl<J: Send + 'static> Workers<J> {
             return Err(Stopped);
         }
         if let Some(worker) = &mut self.inline {
-            return if self.flags.run(worker, job) {
-                Ok(())
-            } else {
-                Err(Stopped)
-            };
+            return if self.flags.run(worker, job) { Ok(()) } else { Err(Stopped) };
         }
         match &self.queue {
             Some(queue) => queue.send(job).map_err(|_| Stopped),
@@ -134,11 +123,7 @@ impl<J: Send + 'static> Workers<J> {
         // Whatever the worker holds (sinks, sources, open directories) ends here as well.
         self.inline = None;
         self.flags.stopped.store(true, Ordering::Release);
-        if panicked || self.flags.panicked.load(Ordering::Acquire) {
-            Err(Panicked)
-        } else {
-            Ok(())
-        }
+        if panicked || self.flags.panicked.load(Ordering::Acquire) { Err(Panicked) } else { Ok(()) }
     }
 
     /// Discards what has not begun and waits for what has.
@@ -164,17 +149,15 @@ fn spawn<J: Send + 'static>(
     jobs: Receiver<J>,
     flags: Arc<Flags>,
 ) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name("btdt-worker".to_owned())
-        .spawn(move || {
-            // Ends when the queue is closed and empty. After a stop the worker leaves at its next
-            // job; the last one takes the receiver with it, which wakes a sender that waits.
-            while let Ok(job) = jobs.recv() {
-                if !flags.run(&mut worker, job) {
-                    break;
-                }
+    std::thread::Builder::new().name("btdt-worker".to_owned()).spawn(move || {
+        // Ends when the queue is closed and empty. After a stop the worker leaves at its next
+        // job; the last one takes the receiver with it, which wakes a sender that waits.
+        while let Ok(job) = jobs.recv() {
+            if !flags.run(&mut worker, job) {
+                break;
             }
-        })
+        }
+    })
 }
 
 #[cfg(test)]
@@ -231,11 +214,7 @@ mod tests {
                 let seen = Arc::clone(&seen);
                 move |job: u64| {
                     seen.lock().unwrap().push(job);
-                    if job == 5 {
-                        ControlFlow::Break(())
-                    } else {
-                        ControlFlow::Continue(())
-                    }
+                    if job == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 }
             });
             assert!((0..10_000).any(|job| workers.submit(job).is_err()));

@@ -55,7 +55,8 @@ fn a_trap_is_reported_and_leaves_no_damage() {
     fs::write(source.join("sub/file"), "first").unwrap();
     let flag = Path::new;
     let store = [flag("store"), flag("-q"), flag("-c"), &cache, flag("-k"), flag("k"), &source];
-    let restore = [flag("restore"), flag("-q"), flag("-c"), &cache, flag("-k"), flag("k"), &destination];
+    let restore =
+        [flag("restore"), flag("-q"), flag("-c"), &cache, flag("-k"), flag("k"), &destination];
     assert_eq!(btdt(false, &store), (0, String::new(), String::new()));
 
     fs::write(source.join("sub/file"), "second, and different").unwrap();

@@ -57,12 +57,7 @@ fn sixteen_processes_use_one_cache_at_once() {
             scope.spawn(move || arena.work(worker));
         }
     });
-    let Tally {
-        stores,
-        hits,
-        misses,
-        cleans,
-    } = &arena.tally;
+    let Tally { stores, hits, misses, cleans } = &arena.tally;
     println!("{stores:?} stores, {hits:?} hits, {misses:?} misses, {cleans:?} cleans");
     assert!(stores.load(Ordering::Relaxed) > PROCESSES, "too few stores");
     assert!(hits.load(Ordering::Relaxed) > PROCESSES, "too few hits");

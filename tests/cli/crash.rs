@@ -44,12 +44,7 @@ impl Lab {
                 tree.snapshot()
             })
             .collect();
-        Self {
-            sandbox,
-            trees,
-            committed: BTreeMap::new(),
-            rng: Rng::new(seed),
-        }
+        Self { sandbox, trees, committed: BTreeMap::new(), rng: Rng::new(seed) }
     }
 
     #[track_caller]
@@ -207,15 +202,7 @@ fn a_killed_clean_that_deletes_entries_leaves_whole_ones_or_none() {
             lab.store(key, (round + index as u64) % VERSIONS);
         }
         lab.sandbox.tick();
-        let args = [
-            "clean",
-            "-c",
-            "cache",
-            "--max-age",
-            "0s",
-            "--grace-period",
-            "0s",
-        ];
+        let args = ["clean", "-c", "cache", "--max-age", "0s", "--grace-period", "0s"];
         // A clean of three entries takes some milliseconds: any of them will do.
         lab.kill(args.map(OsString::from).to_vec(), Duration::from_millis(12));
         let context = format!("round {round}");
@@ -262,11 +249,7 @@ fn a_killed_restore_leaves_a_new_destination_absent_or_complete() {
         if lab.sandbox.path(&dest).exists() {
             assert_same(&lab.trees[1], &lab.sandbox.snapshot(&dest), &context);
         } else {
-            assert_ne!(
-                code,
-                Some(SUCCESS),
-                "{context}: success without a destination"
-            );
+            assert_ne!(code, Some(SUCCESS), "{context}: success without a destination");
         }
         // The remains of the killed one are in nobody's way.
         let args = sandbox::restore_args("cache", "a", &dest);

@@ -65,22 +65,10 @@ impl Damage {
     fn all(seed: u64) -> Vec<Self> {
         let mut rng = Rng::new(seed);
         let mut all = vec![
-            Self::Flip {
-                place: 0,
-                mask: 0xFF,
-            },
-            Self::Flip {
-                place: 4,
-                mask: 0x01,
-            },
-            Self::Flip {
-                place: 5,
-                mask: 0x80,
-            },
-            Self::Flip {
-                place: u64::MAX,
-                mask: 0x01,
-            },
+            Self::Flip { place: 0, mask: 0xFF },
+            Self::Flip { place: 4, mask: 0x01 },
+            Self::Flip { place: 5, mask: 0x80 },
+            Self::Flip { place: u64::MAX, mask: 0x01 },
             Self::Truncate(1),
             Self::Truncate(u64::MAX),
             Self::Empty,
@@ -109,9 +97,7 @@ struct Victim {
 impl Victim {
     fn new() -> Self {
         let sandbox = Sandbox::new();
-        sandbox
-            .tree("other")
-            .file("something", Rng::new(77).bytes(3_000));
+        sandbox.tree("other").file("something", Rng::new(77).bytes(3_000));
         sandbox.store("other", "other").expect(SUCCESS);
         let before = sandbox.view();
         let large = Rng::new(78).bytes(5 << 20);
@@ -190,11 +176,7 @@ fn for_each_damage(kind: Kind, check: impl Fn(&Victim, &str, Damage)) {
         for damage in Damage::all(42) {
             victim.reset(&saved);
             damage.apply(object);
-            check(
-                &victim,
-                &format!("{damage:?} of {}", object.display()),
-                damage,
-            );
+            check(&victim, &format!("{damage:?} of {}", object.display()), damage);
         }
     }
 }
@@ -204,10 +186,7 @@ fn warns_and_misses(kind: Kind) {
     for_each_damage(kind, |victim, what, damage| {
         let outcome = victim.restore_is_right_or_fails("k", what);
         if outcome.code == Some(SUCCESS) {
-            assert!(
-                !damage.is_certain(),
-                "{what}: cannot have been right\n{outcome}"
-            );
+            assert!(!damage.is_certain(), "{what}: cannot have been right\n{outcome}");
             return;
         }
         let warns = outcome.stderr.to_lowercase().contains("warning");
@@ -237,10 +216,7 @@ fn a_damaged_record_is_right_or_a_miss() {
             outcome.warns();
         }
         let outcome = victim.restore_is_right_or_fails("k,other", what);
-        assert!(
-            matches!(outcome.code, Some(SUCCESS | OTHER_KEY)),
-            "{what}:\n{outcome}"
-        );
+        assert!(matches!(outcome.code, Some(SUCCESS | OTHER_KEY)), "{what}:\n{outcome}");
     });
 }
 
@@ -251,11 +227,7 @@ fn a_damaged_format_file_never_crashes_or_restores_wrongly() {
     for damage in Damage::all(43) {
         victim.reset(&saved);
         let objects = victim.sandbox.view().objects(Kind::Format);
-        assert_eq!(
-            objects.len(),
-            1,
-            "a cache has one file that says its format"
-        );
+        assert_eq!(objects.len(), 1, "a cache has one file that says its format");
         damage.apply(&objects[0]);
         let what = format!("{damage:?} of the format file");
         let outcome = victim.restore_is_right_or_fails("k", &what);
@@ -275,10 +247,8 @@ fn a_cache_of_a_future_format_is_refused_and_left_alone() {
     let victim = Victim::new();
     let format = victim.sandbox.view().objects(Kind::Format).remove(0);
     let text = fs::read_to_string(&format).unwrap();
-    let newer: String = text
-        .chars()
-        .map(|letter| if letter.is_ascii_digit() { '9' } else { letter })
-        .collect();
+    let newer: String =
+        text.chars().map(|letter| if letter.is_ascii_digit() { '9' } else { letter }).collect();
     assert_ne!(text, newer, "the format file has a version number");
     vandal::replace(&format, newer.as_bytes());
     let before = victim.sandbox.view().content();
@@ -294,11 +264,7 @@ fn heals(kind: Kind) {
         victim.restore_is_right_or_fails("k", what);
         victim.sandbox.store("k", "src").expect(SUCCESS);
         let outcome = victim.restore_is_right_or_fails("k", what);
-        assert_eq!(
-            outcome.code,
-            Some(SUCCESS),
-            "{what} was not healed:\n{outcome}"
-        );
+        assert_eq!(outcome.code, Some(SUCCESS), "{what} was not healed:\n{outcome}");
     });
 }
 

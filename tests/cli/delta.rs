@@ -51,11 +51,7 @@ fn made_identical(sandbox: &Sandbox, flags: &[&str]) {
     args.push("out");
     let outcome = sandbox.run(args).expect(SUCCESS);
     assert_eq!(outcome.stdout, "Restored key k\n");
-    assert_same(
-        &sandbox.snapshot("src"),
-        &sandbox.snapshot("out"),
-        "restored over",
-    );
+    assert_same(&sandbox.snapshot("src"), &sandbox.snapshot("out"), "restored over");
 }
 
 #[test]
@@ -66,10 +62,7 @@ fn over_an_identical_tree_nothing_is_touched() {
     let after = identities(&sandbox.path("out"));
     assert_eq!(touched(&before, &after), Vec::<String>::new());
     made_identical(&sandbox, &["--exact"]);
-    assert_eq!(
-        touched(&before, &identities(&sandbox.path("out"))),
-        Vec::<String>::new()
-    );
+    assert_eq!(touched(&before, &identities(&sandbox.path("out"))), Vec::<String>::new());
 }
 
 #[test]
@@ -77,10 +70,7 @@ fn over_the_source_itself_nothing_is_touched() {
     let (sandbox, _) = restored_once();
     let before = identities(&sandbox.path("src"));
     sandbox.restore("k", "src").expect(SUCCESS);
-    assert_eq!(
-        touched(&before, &identities(&sandbox.path("src"))),
-        Vec::<String>::new()
-    );
+    assert_eq!(touched(&before, &identities(&sandbox.path("src"))), Vec::<String>::new());
 }
 
 #[test]
@@ -98,11 +88,7 @@ fn only_different_files_are_rewritten() {
 #[test]
 fn missing_entries_come_back() {
     let (sandbox, out) = restored_once();
-    out.remove("lib/part0")
-        .remove("empty")
-        .remove("void")
-        .remove("dangling")
-        .remove("run-too.sh");
+    out.remove("lib/part0").remove("empty").remove("void").remove("dangling").remove("run-too.sh");
     made_identical(&sandbox, &[]);
 }
 
@@ -133,17 +119,8 @@ fn extra_files_stay_unless_exact() {
         .dir("extra-dir")
         .hard_link("extra-link", "run.sh");
     sandbox.restore("k", "out").expect(SUCCESS);
-    for name in [
-        "extra",
-        "lib/extra/deep",
-        "lib/extra/link",
-        "extra-dir",
-        "extra-link",
-    ] {
-        assert!(
-            sandbox.snapshot("out").nodes.contains_key(name.as_bytes()),
-            "{name}"
-        );
+    for name in ["extra", "lib/extra/deep", "lib/extra/link", "extra-dir", "extra-link"] {
+        assert!(sandbox.snapshot("out").nodes.contains_key(name.as_bytes()), "{name}");
     }
     made_identical(&sandbox, &["--exact"]);
 }
@@ -173,25 +150,19 @@ fn a_miss_leaves_the_destination_alone() {
     sandbox
         .run(["restore", "-c", "cache", "-k", "nope", "--exact", "out"])
         .expect(crate::support::NOT_FOUND);
-    assert_eq!(
-        touched(&before, &identities(&sandbox.path("out"))),
-        Vec::<String>::new()
-    );
+    assert_eq!(touched(&before, &identities(&sandbox.path("out"))), Vec::<String>::new());
 }
 
 #[test]
 fn entries_change_their_kind() {
     let (sandbox, out) = restored_once();
     // A directory where a file is wanted, and so on for every pair of kinds.
-    out.remove("version")
-        .dir("version/full/of")
-        .file("version/things", "x");
+    out.remove("version").dir("version/full/of").file("version/things", "x");
     out.remove("empty").link("empty", "version");
     out.remove("void").file("void", "a file now");
     out.remove("lib/part0").link("lib/part0", "../version");
     out.remove("current").dir("current/is/a/dir");
-    out.remove("dangling")
-        .file("dangling", "not a link any more");
+    out.remove("dangling").file("dangling", "not a link any more");
     out.remove("run-too.sh").fifo("run-too.sh");
     made_identical(&sandbox, &[]);
 }
@@ -199,8 +170,7 @@ fn entries_change_their_kind() {
 #[test]
 fn hard_links_are_made_and_cut_as_the_entry_says() {
     let (sandbox, out) = restored_once();
-    out.remove("run-too.sh")
-        .file("run-too.sh", "#!/bin/sh\nexit 0\n");
+    out.remove("run-too.sh").file("run-too.sh", "#!/bin/sh\nexit 0\n");
     out.remove("lib/part0/f0.bin");
     out.hard_link("lib/part0/f0.bin", "lib/part1/f1.bin");
     made_identical(&sandbox, &[]);
@@ -248,11 +218,7 @@ fn symlinks_to_places_outside_are_never_followed() {
     out.remove("void");
     symlink(sandbox.path("outside"), out.path("void")).unwrap();
     made_identical(&sandbox, &[]);
-    assert_same(
-        &before,
-        &sandbox.snapshot("outside"),
-        "outside the destination",
-    );
+    assert_same(&before, &sandbox.snapshot("outside"), "outside the destination");
 }
 
 #[test]
@@ -271,15 +237,9 @@ fn the_same_size_and_second_are_not_enough() {
 #[test]
 fn whole_seconds_in_the_entry_are_no_excuse() {
     let sandbox = Sandbox::new();
-    sandbox
-        .tree("src")
-        .file("f", "aaaa")
-        .time("f", 1_600_000_000, 0);
+    sandbox.tree("src").file("f", "aaaa").time("f", 1_600_000_000, 0);
     sandbox.store("k", "src").expect(SUCCESS);
-    sandbox
-        .tree("out")
-        .file("f", "bbbb")
-        .time("f", 1_600_000_000, 1);
+    sandbox.tree("out").file("f", "bbbb").time("f", 1_600_000_000, 1);
     sandbox.restore("k", "out").expect(SUCCESS);
     assert_eq!(fs::read_to_string(sandbox.path("out/f")).unwrap(), "aaaa");
 }
@@ -292,11 +252,7 @@ fn a_large_file_is_rewritten_when_it_differs() {
     tree.file("large", &bytes);
     sandbox.store("k", "src").expect(SUCCESS);
     sandbox.restore("k", "out").expect(SUCCESS);
-    for changed in [
-        &bytes[..5 << 20],
-        &[],
-        &[bytes.as_slice(), b"more"].concat(),
-    ] {
+    for changed in [&bytes[..5 << 20], &[], &[bytes.as_slice(), b"more"].concat()] {
         sandbox.tree("out").file("large", changed);
         made_identical(&sandbox, &[]);
     }
@@ -306,11 +262,7 @@ fn a_large_file_is_rewritten_when_it_differs() {
 fn over_the_tree_of_another_version() {
     let sandbox = Sandbox::new();
     sandbox.tree("old").sample(1);
-    sandbox
-        .tree("src")
-        .sample(2)
-        .remove("void")
-        .file("void", "a file");
+    sandbox.tree("src").sample(2).remove("void").file("void", "a file");
     sandbox.store("old", "old").expect(SUCCESS);
     sandbox.store("k", "src").expect(SUCCESS);
     sandbox.restore("old", "out").expect(SUCCESS);
@@ -331,11 +283,7 @@ fn the_entry_may_be_a_file_where_a_directory_is_and_the_reverse() {
     if outcome.code == Some(SUCCESS) {
         assert_eq!(fs::read_to_string(sandbox.path("out")).unwrap(), "content");
     } else {
-        assert_same(
-            &sandbox.snapshot("dir"),
-            &sandbox.snapshot("out"),
-            "left alone",
-        );
+        assert_same(&sandbox.snapshot("dir"), &sandbox.snapshot("out"), "left alone");
         outcome.says("Error: Could not restore to: out");
     }
 }
@@ -349,16 +297,9 @@ fn unchanged_content_is_not_stored_again() {
     let first = sandbox.view();
     sandbox.store("two", "src").expect(SUCCESS);
     let second = sandbox.view();
-    assert_eq!(
-        first.content(),
-        second.content(),
-        "the same tree, the same objects"
-    );
+    assert_eq!(first.content(), second.content(), "the same tree, the same objects");
     tree.file("bulk/0.dat", Rng::new(99).bytes(1 << 20));
     sandbox.store("three", "src").expect(SUCCESS);
     let grown = sandbox.view().bytes() - second.bytes();
-    assert!(
-        grown < 3 << 20,
-        "one changed file of 1 MiB cost {grown} bytes"
-    );
+    assert!(grown < 3 << 20, "one changed file of 1 MiB cost {grown} bytes");
 }

@@ -17,10 +17,7 @@ fn fault_06_a_size_that_overflows_does_not_empty_the_cache() {
     let sandbox = Sandbox::new();
     sandbox.tree("src").sample(1);
     sandbox.store("k", "src").expect(SUCCESS);
-    sandbox
-        .clean(&["--max-size", "16EiB"])
-        .expect(USAGE)
-        .says("--max-size");
+    sandbox.clean(&["--max-size", "16EiB"]).expect(USAGE).says("--max-size");
     assert!(sandbox.has_key("k"));
 }
 
@@ -29,15 +26,11 @@ fn fault_06_a_huge_age_is_an_error_and_no_panic() {
     let sandbox = Sandbox::new();
     sandbox.tree("src").sample(1);
     sandbox.store("k", "src").expect(SUCCESS);
-    let outcome = sandbox
-        .clean(&["--max-age", "100000000000000y"])
-        .expect(USAGE)
-        .says("--max-age");
+    let outcome = sandbox.clean(&["--max-age", "100000000000000y"]).expect(USAGE).says("--max-age");
     assert!(!outcome.stderr.contains("panicked"), "{outcome}");
     // The longest age that can be written: either too long, or no entry is that old.
-    let outcome = sandbox
-        .clean(&["--max-age", "18446744073709551615s"])
-        .expect_one_of(&[SUCCESS, USAGE]);
+    let outcome =
+        sandbox.clean(&["--max-age", "18446744073709551615s"]).expect_one_of(&[SUCCESS, USAGE]);
     assert!(!outcome.stderr.contains("panicked"), "{outcome}");
     assert!(sandbox.has_key("k"));
 }
@@ -47,25 +40,15 @@ fn fault_06_a_huge_age_is_an_error_and_no_panic() {
 fn damaged_content_is_noticed(damage: impl Fn(&Path, u64)) {
     let sandbox = Sandbox::new();
     // Bytes that look the same everywhere: damage shows in the content, not in a file's header.
-    sandbox
-        .tree("src")
-        .sample(1)
-        .file("data", Rng::new(1).bytes(900_000));
+    sandbox.tree("src").sample(1).file("data", Rng::new(1).bytes(900_000));
     sandbox.store("k", "src").expect(SUCCESS);
     let object = sandbox.view().largest();
     damage(&object, fs::metadata(&object).unwrap().size());
-    sandbox
-        .restore("k", "out")
-        .expect_one_of(&[ERROR, NOT_FOUND])
-        .warns();
+    sandbox.restore("k", "out").expect_one_of(&[ERROR, NOT_FOUND]).warns();
     assert!(!sandbox.path("out").exists(), "no half of a destination");
     sandbox.store("k", "src").expect(SUCCESS);
     sandbox.restore("k", "out").expect(SUCCESS);
-    same_content(
-        &sandbox.snapshot("src"),
-        &sandbox.snapshot("out"),
-        "repaired",
-    );
+    same_content(&sandbox.snapshot("src"), &sandbox.snapshot("out"), "repaired");
 }
 
 #[test]
@@ -86,10 +69,7 @@ fn fault_08_a_single_file_is_no_empty_archive() {
     sandbox.tree("src").file("tool", "content of the tool");
     sandbox.store("k", "src/tool").expect(SUCCESS);
     sandbox.restore("k", "out").expect(SUCCESS);
-    assert_eq!(
-        fs::read_to_string(sandbox.path("out")).unwrap(),
-        "content of the tool"
-    );
+    assert_eq!(fs::read_to_string(sandbox.path("out")).unwrap(), "content of the tool");
 }
 
 #[test]
@@ -159,15 +139,10 @@ fn fault_14_clean_without_limits_collects_what_leaked() {
         sandbox.tree(&name).bulky(seed, 2);
         sandbox.store("k", &name).expect(SUCCESS);
     }
-    sandbox
-        .run(sandbox::store_args("fresh", "k", "src3"))
-        .expect(SUCCESS);
+    sandbox.run(sandbox::store_args("fresh", "k", "src3")).expect(SUCCESS);
     sandbox.clean_twice();
     let fresh = CacheView::of(&sandbox.path("fresh")).bytes();
     let bytes = sandbox.view().bytes();
-    assert!(
-        bytes < fresh + 100_000,
-        "{bytes} bytes, a fresh cache has {fresh}"
-    );
+    assert!(bytes < fresh + 100_000, "{bytes} bytes, a fresh cache has {fresh}");
     assert_no_leftovers(&sandbox.cache(), &sandbox.path("fresh"));
 }

@@ -61,9 +61,7 @@ fn fault_01_a_store_of_a_missing_path_damages_nothing() {
     let sandbox = with_a_good_entry();
     sandbox.store("k", "no-such-path").expect(ERROR);
     the_good_entry_is_whole(&sandbox, "after a store of a missing path");
-    sandbox
-        .store("k,new", "good/version/not-a-directory")
-        .expect(ERROR);
+    sandbox.store("k,new", "good/version/not-a-directory").expect(ERROR);
     the_good_entry_is_whole(&sandbox, "after a store below a file");
     assert!(!sandbox.has_key("new"));
 }
@@ -76,11 +74,7 @@ fn fault_01_a_store_of_a_tree_with_a_fifo_damages_nothing() {
     TreeBuilder::at(sandbox.path("good")).remove("pipe");
     let _ = fs::remove_dir_all(sandbox.path("out"));
     sandbox.restore("k", "out").expect(SUCCESS);
-    same_content(
-        &sandbox.snapshot("good"),
-        &sandbox.snapshot("out"),
-        "a tree with a FIFO",
-    );
+    same_content(&sandbox.snapshot("good"), &sandbox.snapshot("out"), "a tree with a FIFO");
 }
 
 #[test]
@@ -118,11 +112,7 @@ fn fault_02_a_restore_never_brings_back_an_older_entry() {
         }
         let dest = format!("final-{round}");
         sandbox.restore("k", &dest).expect(SUCCESS);
-        same_content(
-            &sandbox.snapshot(&version),
-            &sandbox.snapshot(&dest),
-            &version,
-        );
+        same_content(&sandbox.snapshot(&version), &sandbox.snapshot(&dest), &version);
     }
 }
 
@@ -139,25 +129,16 @@ fn fault_03_overwritten_entries_are_collected() {
     sandbox.clean_twice();
     let fresh = CacheView::of(&sandbox.path("fresh")).bytes();
     let bytes = sandbox.view().bytes();
-    assert!(
-        bytes < fresh + 100_000,
-        "{bytes} bytes, a fresh cache has {fresh}"
-    );
+    assert!(bytes < fresh + 100_000, "{bytes} bytes, a fresh cache has {fresh}");
     assert_no_leftovers(&sandbox.cache(), &sandbox.path("fresh"));
     sandbox.restore("k", "out").expect(SUCCESS);
-    same_content(
-        &sandbox.snapshot("new"),
-        &sandbox.snapshot("out"),
-        "what is left",
-    );
+    same_content(&sandbox.snapshot("new"), &sandbox.snapshot("out"), "what is left");
 }
 
 #[test]
 fn fault_04_keys_with_slashes_are_cleaned() {
     let sandbox = with_a_good_entry();
-    sandbox
-        .store("feature/branch,a/b/c", "good")
-        .expect(SUCCESS);
+    sandbox.store("feature/branch,a/b/c", "good").expect(SUCCESS);
     sandbox.tick();
     sandbox.clean(&["--max-age", "0s"]).expect(SUCCESS);
     for key in ["k", "feature/branch", "a/b/c"] {
@@ -187,9 +168,7 @@ fn fault_04_dots_in_a_key_reveal_nothing() {
         }
     }
     let before = sandbox.snapshot("secret-dir");
-    sandbox
-        .store("../secret-dir/x,../../secret", "good")
-        .expect(SUCCESS);
+    sandbox.store("../secret-dir/x,../../secret", "good").expect(SUCCESS);
     same_content(&before, &sandbox.snapshot("secret-dir"), "beside the cache");
     assert_eq!(fs::read_to_string(sandbox.path("secret")).unwrap(), "x");
 }
@@ -220,9 +199,7 @@ fn fault_05_clean_works_after_a_killed_store_and_collects_its_remains() {
     sandbox.clean(&LIMITS).expect(SUCCESS);
     sandbox.clean_twice();
     sandbox.make_cache("fresh");
-    sandbox
-        .run(sandbox::store_args("fresh", "k", "good"))
-        .expect(SUCCESS);
+    sandbox.run(sandbox::store_args("fresh", "k", "good")).expect(SUCCESS);
     assert_no_leftovers(&sandbox.cache(), &sandbox.path("fresh"));
     the_good_entry_is_whole(&sandbox, "after a killed store and three cleans");
 }
@@ -247,14 +224,9 @@ fn fault_05_one_damaged_object_does_not_stop_a_clean() {
             sandbox.clean(&["--grace-period", "0s"]).expect(SUCCESS);
         }
         let left = sandbox.view().bytes();
-        assert!(
-            left < full - 3_000_000,
-            "{kind:?}: only {full} - {left} bytes were freed"
-        );
+        assert!(left < full - 3_000_000, "{kind:?}: only {full} - {left} bytes were freed");
         the_good_entry_is_whole(&sandbox, "beside a damaged object");
-        sandbox
-            .restore("bad", "bad-out")
-            .expect_one_of(&[ERROR, NOT_FOUND]);
+        sandbox.restore("bad", "bad-out").expect_one_of(&[ERROR, NOT_FOUND]);
     }
 }
 

@@ -28,16 +28,9 @@ fn digest(sandbox: &Sandbox, args: &[&str]) -> String {
     all.extend_from_slice(args);
     let outcome = sandbox.run(all).expect(SUCCESS);
     assert_eq!(outcome.stderr, "");
-    let line = outcome
-        .stdout
-        .strip_suffix('\n')
-        .expect("ends with a line break");
+    let line = outcome.stdout.strip_suffix('\n').expect("ends with a line break");
     assert_eq!(line.len(), 64, "{line}");
-    assert!(
-        line.bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
-        "{line}"
-    );
+    assert!(line.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{line}");
     line.to_owned()
 }
 
@@ -45,16 +38,9 @@ fn digest(sandbox: &Sandbox, args: &[&str]) -> String {
 fn one_file_is_what_sha256sum_says() {
     let sandbox = fixture();
     assert_eq!(digest(&sandbox, &["h/a"]), SHA256_ABC);
-    assert_eq!(
-        digest(&sandbox, &["h/l"]),
-        SHA256_ABC,
-        "a symlink to a file is followed"
-    );
+    assert_eq!(digest(&sandbox, &["h/l"]), SHA256_ABC, "a symlink to a file is followed");
     assert_eq!(digest(&sandbox, &["h/empty"]), SHA256_EMPTY);
-    assert_eq!(
-        digest(&sandbox, &["--algorithm", "sha256", "h/a"]),
-        SHA256_ABC
-    );
+    assert_eq!(digest(&sandbox, &["--algorithm", "sha256", "h/a"]), SHA256_ABC);
 }
 
 #[test]
@@ -74,30 +60,12 @@ fn blake3_gives_the_results_of_the_original() {
     let sandbox = fixture();
     for (paths, expected) in [
         (&["h/a"][..], BLAKE3_ABC),
-        (
-            &["h/empty"],
-            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
-        ),
-        (
-            &["h"],
-            "1807f8c41e3ffe17eabac0b46110fe3aeb1f077f6eccc6b01d6468b4ce1880f3",
-        ),
-        (
-            &["h/"],
-            "1807f8c41e3ffe17eabac0b46110fe3aeb1f077f6eccc6b01d6468b4ce1880f3",
-        ),
-        (
-            &["h/d"],
-            "cd7aa64d521c8bb543a361a2731616c23b7fd382fb773c9cb953ea47b55d0088",
-        ),
-        (
-            &["h/a", "h/d/b"],
-            "018425a4cc2b8047006aa6d377a11b6b6fb6d3c32c6ef43316ab8f337935cdca",
-        ),
-        (
-            &["h", "h/a"],
-            "87cb237752c245811bc3973585961cb950794c59adf24d444dd1ecbe31aa5d98",
-        ),
+        (&["h/empty"], "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"),
+        (&["h"], "1807f8c41e3ffe17eabac0b46110fe3aeb1f077f6eccc6b01d6468b4ce1880f3"),
+        (&["h/"], "1807f8c41e3ffe17eabac0b46110fe3aeb1f077f6eccc6b01d6468b4ce1880f3"),
+        (&["h/d"], "cd7aa64d521c8bb543a361a2731616c23b7fd382fb773c9cb953ea47b55d0088"),
+        (&["h/a", "h/d/b"], "018425a4cc2b8047006aa6d377a11b6b6fb6d3c32c6ef43316ab8f337935cdca"),
+        (&["h", "h/a"], "87cb237752c245811bc3973585961cb950794c59adf24d444dd1ecbe31aa5d98"),
     ] {
         let mut args = vec!["--algorithm", "blake3"];
         args.extend_from_slice(paths);
@@ -136,11 +104,7 @@ fn a_directory_does_not_depend_on_times_or_other_mode_bits_or_its_own_name() {
     let sandbox = fixture();
     let tree = TreeBuilder::at(sandbox.path("h"));
     let before = digest(&sandbox, &["h"]);
-    tree.time("a", 5, 6)
-        .time("d", 7, 8)
-        .mode("a", 0o700)
-        .mode("d/b", 0o600)
-        .mode("d", 0o700);
+    tree.time("a", 5, 6).time("d", 7, 8).mode("a", 0o700).mode("d/b", 0o600).mode("d", 0o700);
     assert_eq!(digest(&sandbox, &["h"]), before);
     assert_eq!(digest(&sandbox, &["./h/"]), before);
     std::fs::rename(sandbox.path("h"), sandbox.path("g")).unwrap();
@@ -153,10 +117,7 @@ fn contents_cannot_move_across_file_boundaries() {
     sandbox.tree("one").file("a", "xy").file("b", "z");
     sandbox.tree("two").file("a", "x").file("b", "yz");
     assert_ne!(digest(&sandbox, &["one"]), digest(&sandbox, &["two"]));
-    assert_ne!(
-        digest(&sandbox, &["one/a", "one/b"]),
-        digest(&sandbox, &["two/a", "two/b"])
-    );
+    assert_ne!(digest(&sandbox, &["one/a", "one/b"]), digest(&sandbox, &["two/a", "two/b"]));
 }
 
 #[test]
@@ -179,14 +140,8 @@ fn a_directory_with_a_dangling_symlink_still_has_a_digest() {
 fn what_cannot_be_hashed() {
     let sandbox = fixture();
     sandbox.run(["hash"]).expect(USAGE);
-    sandbox
-        .run(["hash", "--algorithm", "md5", "h/a"])
-        .expect(USAGE);
-    for args in [
-        &["hash", "gone"][..],
-        &["hash", "h/a", "gone"],
-        &["hash", "h", "gone"],
-    ] {
+    sandbox.run(["hash", "--algorithm", "md5", "h/a"]).expect(USAGE);
+    for args in [&["hash", "gone"][..], &["hash", "h/a", "gone"], &["hash", "h", "gone"]] {
         let outcome = sandbox.run(args).expect(ERROR);
         assert_eq!(outcome.stdout, "", "no digest of half the paths");
         outcome.says(

@@ -19,33 +19,21 @@ fn kept(fill: impl FnOnce(&TreeBuilder), flags: &[&str]) -> Vec<String> {
 fn patterns_of_an_ignore_file() {
     let names = kept(
         |tree| {
-            tree.file(
-                ".btdtignore",
-                "# comment\n\n*.log\n/top\nbuild/\nd/*.o\n\\#odd\n",
-            )
-            .file("a.log", "")
-            .file("a.txt", "")
-            .file("sub/b.log", "")
-            .file("sub/top", "")
-            .file("top", "")
-            .file("build/out", "")
-            .file("sub/build", "a file, not a directory")
-            .file("d/x.o", "")
-            .file("d/e/x.o", "")
-            .file("#odd", "");
+            tree.file(".btdtignore", "# comment\n\n*.log\n/top\nbuild/\nd/*.o\n\\#odd\n")
+                .file("a.log", "")
+                .file("a.txt", "")
+                .file("sub/b.log", "")
+                .file("sub/top", "")
+                .file("top", "")
+                .file("build/out", "")
+                .file("sub/build", "a file, not a directory")
+                .file("d/x.o", "")
+                .file("d/e/x.o", "")
+                .file("#odd", "");
         },
         &[],
     );
-    let expected = [
-        ".btdtignore",
-        "a.txt",
-        "d",
-        "d/e",
-        "d/e/x.o",
-        "sub",
-        "sub/build",
-        "sub/top",
-    ];
+    let expected = [".btdtignore", "a.txt", "d", "d/e", "d/e/x.o", "sub", "sub/build", "sub/top"];
     assert_eq!(names, expected);
 }
 
@@ -171,13 +159,7 @@ fn flags_outrank_files_in_both_directions() {
         },
         &["--exclude", "!a.bin", "--exclude", "b.dat"],
     );
-    let expected = [
-        ".btdtignore",
-        "a.bin",
-        "sub",
-        "sub/.btdtignore",
-        "sub/a.bin",
-    ];
+    let expected = [".btdtignore", "a.bin", "sub", "sub/.btdtignore", "sub/a.bin"];
     assert_eq!(names, expected);
 }
 
@@ -187,19 +169,14 @@ fn the_last_matching_flag_decides() {
         tree.file("x", "").file("y", "");
     };
     assert_eq!(kept(fill, &["--exclude", "!x", "--exclude", "x"]), ["y"]);
-    assert_eq!(
-        kept(fill, &["--exclude", "x", "--exclude", "!x"]),
-        ["x", "y"]
-    );
+    assert_eq!(kept(fill, &["--exclude", "x", "--exclude", "!x"]), ["x", "y"]);
 }
 
 #[test]
 fn an_ignore_file_can_be_excluded_and_still_counts() {
     let names = kept(
         |tree| {
-            tree.file(".btdtignore", ".btdtignore\nx\n")
-                .file("x", "")
-                .file("y", "");
+            tree.file(".btdtignore", ".btdtignore\nx\n").file("x", "").file("y", "");
         },
         &[],
     );
@@ -252,13 +229,7 @@ fn an_ignore_file_that_is_a_directory_or_not_utf8_does_no_harm() {
         },
         &[],
     );
-    let expected = [
-        ".btdtignore",
-        ".btdtignore/x",
-        "sub",
-        "sub/.btdtignore",
-        "y",
-    ];
+    let expected = [".btdtignore", ".btdtignore/x", "sub", "sub/.btdtignore", "y"];
     assert_eq!(names, expected);
 }
 

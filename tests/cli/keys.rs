@@ -172,9 +172,7 @@ fn keys_are_data_and_never_paths() {
     for name in names {
         sandbox.tree("src").file("which", name);
         let key = format!("--keys={name}");
-        sandbox
-            .run(["store", "-c", "cache", &key, "src"])
-            .expect(SUCCESS);
+        sandbox.run(["store", "-c", "cache", &key, "src"]).expect(SUCCESS);
     }
     for name in names {
         hits(&sandbox, &[&format!("--keys={name}")], SUCCESS, name);
@@ -215,27 +213,12 @@ fn the_longest_keys() {
 fn control_characters_are_refused() {
     let sandbox = Sandbox::new();
     sandbox.tree("src");
-    for key in [
-        "a\nb",
-        "\n",
-        "\u{1}",
-        "a\tb",
-        "\u{7f}",
-        "\r",
-        "\u{1b}[31m",
-        "\u{85}",
-    ] {
+    for key in ["a\nb", "\n", "\u{1}", "a\tb", "\u{7f}", "\r", "\u{1b}[31m", "\u{85}"] {
         let stored = sandbox.store(key, "src").expect(USAGE);
-        assert!(
-            !stored.stderr.contains('\u{1b}'),
-            "the message shows the key escaped"
-        );
+        assert!(!stored.stderr.contains('\u{1b}'), "the message shows the key escaped");
         sandbox.restore(key, "out").expect(USAGE);
     }
-    assert_eq!(
-        sandbox.view().objects(crate::support::Kind::Record).len(),
-        0
-    );
+    assert_eq!(sandbox.view().objects(crate::support::Kind::Record).len(), 0);
 }
 
 #[test]
@@ -258,30 +241,10 @@ fn one_bad_key_stores_nothing_under_the_good_ones() {
 #[test]
 fn prefixes_find_the_newest_entry() {
     let sandbox = with_keys(&["npm-1", "npm-3", "npm-2", "pip-9"]);
-    hits(
-        &sandbox,
-        &["-k", "npm-4", "--prefix", "npm-"],
-        OTHER_KEY,
-        "npm-2",
-    );
-    hits(
-        &sandbox,
-        &["-k", "npm-1", "--prefix", "npm-"],
-        SUCCESS,
-        "npm-1",
-    );
-    hits(
-        &sandbox,
-        &["-k", "x", "--prefix", "nope-", "--prefix", "pip-"],
-        OTHER_KEY,
-        "pip-9",
-    );
-    hits(
-        &sandbox,
-        &["-k", "x", "--success-rc-on-any-key", "--prefix", "npm-"],
-        SUCCESS,
-        "npm-2",
-    );
+    hits(&sandbox, &["-k", "npm-4", "--prefix", "npm-"], OTHER_KEY, "npm-2");
+    hits(&sandbox, &["-k", "npm-1", "--prefix", "npm-"], SUCCESS, "npm-1");
+    hits(&sandbox, &["-k", "x", "--prefix", "nope-", "--prefix", "pip-"], OTHER_KEY, "pip-9");
+    hits(&sandbox, &["-k", "x", "--success-rc-on-any-key", "--prefix", "npm-"], SUCCESS, "npm-2");
     misses(&sandbox, &["-k", "npm-", "-k", "npm"]);
     misses(&sandbox, &["-k", "x", "--prefix", "gem-"]);
 }
@@ -291,12 +254,7 @@ fn a_store_makes_an_entry_the_newest_again() {
     let sandbox = with_keys(&["npm-1", "npm-2"]);
     sandbox.tree("src").file("which", "npm-1");
     sandbox.store("npm-1", "src").expect(SUCCESS);
-    hits(
-        &sandbox,
-        &["-k", "x", "--prefix", "npm-"],
-        OTHER_KEY,
-        "npm-1",
-    );
+    hits(&sandbox, &["-k", "x", "--prefix", "npm-"], OTHER_KEY, "npm-1");
 }
 
 #[test]
@@ -304,47 +262,22 @@ fn a_restore_does_not_make_an_entry_newer() {
     let sandbox = with_keys(&["npm-1", "npm-2"]);
     hits(&sandbox, &["-k", "npm-1"], SUCCESS, "npm-1");
     sandbox.tick();
-    hits(
-        &sandbox,
-        &["-k", "x", "--prefix", "npm-"],
-        OTHER_KEY,
-        "npm-2",
-    );
+    hits(&sandbox, &["-k", "x", "--prefix", "npm-"], OTHER_KEY, "npm-2");
 }
 
 #[test]
 fn keys_win_over_prefixes_whatever_their_age() {
     let sandbox = with_keys(&["old", "npm-1"]);
-    hits(
-        &sandbox,
-        &["--prefix", "npm-", "-k", "x,old"],
-        OTHER_KEY,
-        "old",
-    );
+    hits(&sandbox, &["--prefix", "npm-", "-k", "x,old"], OTHER_KEY, "old");
 }
 
 #[test]
 fn prefixes_work_for_long_and_awkward_keys() {
     let long = format!("long/{}", "x".repeat(500));
     let sandbox = with_keys(&[&long, "a b/c%d"]);
-    hits(
-        &sandbox,
-        &["-k", "x", "--prefix", "long/"],
-        OTHER_KEY,
-        &long,
-    );
-    hits(
-        &sandbox,
-        &["-k", "x", "--prefix", &long[..400]],
-        OTHER_KEY,
-        &long,
-    );
-    hits(
-        &sandbox,
-        &["-k", "x", "--prefix", "a b/c%"],
-        OTHER_KEY,
-        "a b/c%d",
-    );
+    hits(&sandbox, &["-k", "x", "--prefix", "long/"], OTHER_KEY, &long);
+    hits(&sandbox, &["-k", "x", "--prefix", &long[..400]], OTHER_KEY, &long);
+    hits(&sandbox, &["-k", "x", "--prefix", "a b/c%"], OTHER_KEY, "a b/c%d");
     misses(&sandbox, &["-k", "x", "--prefix", "a%20b"]);
     misses(&sandbox, &["-k", "x", "--prefix", "long%2F"]);
 }

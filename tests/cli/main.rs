@@ -3,12 +3,7 @@
 //! `tests/README.md` says which layer tests what.
 
 // A helper of a test that fails should stop that test where it stands, and say so.
-#![allow(
-    clippy::expect_used,
-    clippy::print_stderr,
-    clippy::print_stdout,
-    clippy::unwrap_used
-)]
+#![allow(clippy::expect_used, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod contention;
 mod crash;

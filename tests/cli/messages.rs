@@ -26,10 +26,7 @@ fn golden(name: &str, sandbox: &Sandbox, args: &[&str]) -> Outcome {
 
 fn with_an_entry() -> Sandbox {
     let sandbox = Sandbox::new();
-    sandbox
-        .tree("src")
-        .file("file", "content")
-        .file("other", "x");
+    sandbox.tree("src").file("file", "content").file("other", "x");
     sandbox.store("k", "src").expect(SUCCESS);
     sandbox
 }
@@ -55,16 +52,7 @@ fn the_help_names_every_exit_code_and_flag() {
     let sandbox = Sandbox::new();
     let help = |command| sandbox.run([command, "--help"]).expect(SUCCESS).stdout;
     let restore = help("restore");
-    for word in [
-        "0",
-        "1",
-        "2",
-        "3",
-        "4",
-        "--success-rc-on-any-key",
-        "--exact",
-        "--prefix",
-    ] {
+    for word in ["0", "1", "2", "3", "4", "--success-rc-on-any-key", "--exact", "--prefix"] {
         assert!(restore.contains(word), "{word}");
     }
     assert!(help("store").contains(".btdtignore"));
@@ -93,24 +81,15 @@ fn a_cache_that_does_not_exist() {
     let start = "Error: Could not access cache: ./no-cache\n\nCaused by:\n    \
                  No such file or directory (os error 2)\n";
     for (name, args) in [
-        (
-            "no-cache-store",
-            &["store", "-c", "./no-cache", "-k", "k", "src"][..],
-        ),
-        (
-            "no-cache-restore",
-            &["restore", "-c", "./no-cache", "-k", "k", "out"],
-        ),
+        ("no-cache-store", &["store", "-c", "./no-cache", "-k", "k", "src"][..]),
+        ("no-cache-restore", &["restore", "-c", "./no-cache", "-k", "k", "out"]),
         ("no-cache-clean", &["clean", "-c", "./no-cache"]),
     ] {
         let outcome = golden(name, &sandbox, args).expect(ERROR);
         assert!(outcome.stderr.starts_with(start), "{outcome}");
         assert_eq!(outcome.stdout, "");
         outcome.says("mkdir -p ./no-cache");
-        assert!(
-            !sandbox.path("no-cache").exists(),
-            "it is not made by accident"
-        );
+        assert!(!sandbox.path("no-cache").exists(), "it is not made by accident");
     }
 }
 
@@ -161,10 +140,7 @@ fn hits_and_misses() {
     let hit = ["restore", "-c", "cache", "-k", "k", "out"];
     assert_eq!(sandbox.run(hit).expect(SUCCESS).stdout, "Restored key k\n");
     let other = ["restore", "-c", "cache", "-k", "x,k", "out"];
-    assert_eq!(
-        sandbox.run(other).expect(OTHER_KEY).stdout,
-        "Restored key k\n"
-    );
+    assert_eq!(sandbox.run(other).expect(OTHER_KEY).stdout, "Restored key k\n");
     let miss = ["restore", "-c", "cache", "-k", "x", "out"];
     golden("miss", &sandbox, &miss).expect(NOT_FOUND);
     let quiet = ["restore", "-c", "cache", "-q", "-k", "k", "out2"];
@@ -182,34 +158,13 @@ fn usage_errors() {
         ("usage-store-no-cache", &["store", "-k", "k", "src"]),
         ("usage-store-no-path", &["store", "-c", "cache", "-k", "k"]),
         ("usage-store-no-key", &["store", "-c", "cache", "src"]),
-        (
-            "usage-store-empty-keys",
-            &["store", "-c", "cache", "-k", ",", "src"],
-        ),
-        (
-            "usage-restore-two-paths",
-            &["restore", "-c", "cache", "-k", "k", "a", "b"],
-        ),
-        (
-            "usage-restore-control-key",
-            &["restore", "-c", "cache", "-k", "a\u{7}b", "a"],
-        ),
-        (
-            "usage-clean-size",
-            &["clean", "-c", "cache", "--max-size", "10 parsecs"],
-        ),
-        (
-            "usage-clean-size-overflow",
-            &["clean", "-c", "cache", "--max-size", "16EiB"],
-        ),
-        (
-            "usage-clean-age",
-            &["clean", "-c", "cache", "--max-age", "soon"],
-        ),
-        (
-            "usage-clean-age-overflow",
-            &["clean", "-c", "cache", "--max-age", "100000000000000y"],
-        ),
+        ("usage-store-empty-keys", &["store", "-c", "cache", "-k", ",", "src"]),
+        ("usage-restore-two-paths", &["restore", "-c", "cache", "-k", "k", "a", "b"]),
+        ("usage-restore-control-key", &["restore", "-c", "cache", "-k", "a\u{7}b", "a"]),
+        ("usage-clean-size", &["clean", "-c", "cache", "--max-size", "10 parsecs"]),
+        ("usage-clean-size-overflow", &["clean", "-c", "cache", "--max-size", "16EiB"]),
+        ("usage-clean-age", &["clean", "-c", "cache", "--max-age", "soon"]),
+        ("usage-clean-age-overflow", &["clean", "-c", "cache", "--max-age", "100000000000000y"]),
     ] {
         let outcome = golden(name, &sandbox, args).expect(USAGE);
         assert_eq!(outcome.stdout, "", "usage errors go to stderr");
@@ -221,10 +176,7 @@ fn usage_errors() {
 fn summaries_are_one_line_and_can_be_silenced() {
     let sandbox = Sandbox::new();
     sandbox.tree("src").sample(1);
-    for args in [
-        &["store", "-c", "cache", "-k", "k", "src"][..],
-        &["clean", "-c", "cache"],
-    ] {
+    for args in [&["store", "-c", "cache", "-k", "k", "src"][..], &["clean", "-c", "cache"]] {
         let outcome = sandbox.run(args).expect(SUCCESS);
         assert_eq!(outcome.stdout, "");
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome}");
@@ -241,10 +193,7 @@ fn summaries_are_one_line_and_can_be_silenced() {
 fn quiet_does_not_hide_errors_and_warnings() {
     let sandbox = Sandbox::new();
     sandbox.tree("src").fifo("pipe");
-    sandbox
-        .run(["store", "-q", "-c", "cache", "-k", "k", "src"])
-        .expect(SUCCESS)
-        .warns();
+    sandbox.run(["store", "-q", "-c", "cache", "-k", "k", "src"]).expect(SUCCESS).warns();
     sandbox
         .run(["store", "-q", "-c", "cache", "-k", "k", "gone"])
         .expect(ERROR)
@@ -270,10 +219,7 @@ fn a_closed_stdout_is_no_error() {
         assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
         assert!(!stderr.contains("Broken pipe"), "{args:?}: {stderr}");
     }
-    assert!(
-        sandbox.path("out/file").is_file(),
-        "the restore was done all the same"
-    );
+    assert!(sandbox.path("out/file").is_file(), "the restore was done all the same");
 }
 
 #[test]

@@ -19,31 +19,10 @@ use crate::support::{Rng, SUCCESS, Sandbox, assert_same};
 /// One step of building a tree. Places are chosen among what the steps before have made.
 #[derive(Clone, Debug)]
 enum Step {
-    Dir {
-        parent: usize,
-        name: Vec<u8>,
-        mode: u32,
-        time: Time,
-    },
-    File {
-        parent: usize,
-        name: Vec<u8>,
-        mode: u32,
-        time: Time,
-        size: usize,
-        seed: u64,
-    },
-    Symlink {
-        parent: usize,
-        name: Vec<u8>,
-        target: Vec<u8>,
-        time: Time,
-    },
-    HardLink {
-        parent: usize,
-        name: Vec<u8>,
-        of: usize,
-    },
+    Dir { parent: usize, name: Vec<u8>, mode: u32, time: Time },
+    File { parent: usize, name: Vec<u8>, mode: u32, time: Time, size: usize, seed: u64 },
+    Symlink { parent: usize, name: Vec<u8>, target: Vec<u8>, time: Time },
+    HardLink { parent: usize, name: Vec<u8>, of: usize },
 }
 
 /// Any byte but `/` and NUL, and no name that means something to the file system or to btdt.
@@ -75,12 +54,7 @@ fn time() -> impl Strategy<Value = Time> {
 fn step() -> impl Strategy<Value = Step> {
     let parent = any::<usize>();
     let mode = 0u32..=0o777;
-    let size = prop_oneof![
-        Just(0usize),
-        1usize..100,
-        1usize..20_000,
-        1_000_000usize..1_200_000
-    ];
+    let size = prop_oneof![Just(0usize), 1usize..100, 1usize..20_000, 1_000_000usize..1_200_000];
     let target = vec(1u8..=255, 1..40);
     prop_oneof![
         3 => (parent, name(), mode.clone(), time())
@@ -119,25 +93,13 @@ impl Maker {
 
     fn make(&mut self, step: &Step) {
         match step {
-            Step::Dir {
-                parent,
-                name,
-                mode,
-                time,
-            } => {
+            Step::Dir { parent, name, mode, time } => {
                 if let Some(path) = self.place(*parent, name) {
                     fs::create_dir(&path).expect("make a directory");
                     self.dirs.push((path, self.mode(*mode, 0o700), *time));
                 }
             }
-            Step::File {
-                parent,
-                name,
-                mode,
-                time,
-                size,
-                seed,
-            } => {
+            Step::File { parent, name, mode, time, size, seed } => {
                 if let Some(path) = self.place(*parent, name) {
                     fs::write(&path, Rng::new(*seed).bytes(*size)).expect("write a file");
                     let mode = fs::Permissions::from_mode(self.mode(*mode, 0o400));
@@ -146,12 +108,7 @@ impl Maker {
                     self.files.push(path);
                 }
             }
-            Step::Symlink {
-                parent,
-                name,
-                target,
-                time,
-            } => {
+            Step::Symlink { parent, name, target, time } => {
                 if let Some(path) = self.place(*parent, name) {
                     let target = OsString::from_vec(target.clone());
                     symlink(target, &path).expect("make a symlink");
@@ -230,9 +187,7 @@ fn any_tree_over_any_other_becomes_the_first() {
         make_tree(sandbox.path("out"), &present);
         let expected = sandbox.snapshot("src");
         sandbox.store("k", "src").expect(SUCCESS);
-        sandbox
-            .run(["restore", "-c", "cache", "-k", "k", "--exact", "out"])
-            .expect(SUCCESS);
+        sandbox.run(["restore", "-c", "cache", "-k", "k", "--exact", "out"]).expect(SUCCESS);
         assert_same(&expected, &sandbox.snapshot("out"), "restored over another");
         Ok(())
     });

@@ -31,9 +31,7 @@ fn round_trip(fill: impl FnOnce(&TreeBuilder)) {
 fn files_of_all_small_sizes() {
     round_trip(|tree| {
         let mut rng = Rng::new(1);
-        for length in [
-            0, 1, 2, 511, 512, 513, 4095, 4096, 4097, 65_535, 65_536, 65_537,
-        ] {
+        for length in [0, 1, 2, 511, 512, 513, 4095, 4096, 4097, 65_535, 65_536, 65_537] {
             tree.file(format!("f{length}"), rng.bytes(length));
         }
     });
@@ -59,10 +57,7 @@ fn an_empty_tree() {
 #[test]
 fn empty_files_and_empty_directories() {
     round_trip(|tree| {
-        tree.file("empty", "")
-            .dir("void")
-            .dir("outer/inner/innermost")
-            .file("beside/empty", "");
+        tree.file("empty", "").dir("void").dir("outer/inner/innermost").file("beside/empty", "");
     });
 }
 
@@ -128,9 +123,7 @@ fn hard_links_of_a_symlink() {
 #[test]
 fn modes_of_files_and_directories() {
     round_trip(|tree| {
-        for mode in [
-            0o400, 0o444, 0o600, 0o644, 0o664, 0o666, 0o700, 0o755, 0o775, 0o777,
-        ] {
+        for mode in [0o400, 0o444, 0o600, 0o644, 0o664, 0o666, 0o700, 0o755, 0o775, 0o777] {
             tree.file(format!("file-{mode:o}"), format!("{mode:o}"))
                 .mode(format!("file-{mode:o}"), mode);
         }
@@ -145,33 +138,21 @@ fn modes_of_files_and_directories() {
 #[test]
 fn modes_are_kept_whatever_the_umask() {
     let sandbox = Sandbox::new();
-    sandbox
-        .tree("src")
-        .file("open", "x")
-        .mode("open", 0o666)
-        .dir("shared")
-        .mode("shared", 0o777);
+    sandbox.tree("src").file("open", "x").mode("open", 0o666).dir("shared").mode("shared", 0o777);
     let expected = sandbox.snapshot("src");
     sandbox.store("k", "src").expect(SUCCESS);
     let script = "umask 077; exec \"$0\" restore -c cache -k k out";
     let binary = crate::support::process::btdt_path();
     let mut shell = crate::support::process::clean_command("/bin/sh".as_ref(), sandbox.root());
     shell.arg("-c").arg(script).arg(binary);
-    crate::support::Running::start(shell)
-        .finish()
-        .expect(SUCCESS);
+    crate::support::Running::start(shell).finish().expect(SUCCESS);
     assert_same(&expected, &sandbox.snapshot("out"), "with umask 077");
 }
 
 #[test]
 fn set_id_and_sticky_bits_are_dropped() {
     let sandbox = Sandbox::new();
-    sandbox
-        .tree("src")
-        .file("suid", "x")
-        .mode("suid", 0o6755)
-        .dir("sticky")
-        .mode("sticky", 0o1777);
+    sandbox.tree("src").file("suid", "x").mode("suid", 0o6755).dir("sticky").mode("sticky", 0o1777);
     sandbox.store("k", "src").expect(SUCCESS);
     sandbox.restore("k", "out").expect(SUCCESS);
     let out = sandbox.snapshot("out");
@@ -204,9 +185,7 @@ fn times_with_nanoseconds_of_everything() {
 #[test]
 fn the_root_keeps_its_mode_and_time() {
     round_trip(|tree| {
-        tree.file("file", "x")
-            .mode("", 0o750)
-            .time("", 1_450_000_000, 55);
+        tree.file("file", "x").mode("", 0o750).time("", 1_450_000_000, 55);
     });
 }
 
@@ -215,9 +194,7 @@ fn names_that_are_not_utf8() {
     round_trip(|tree| {
         let latin1 = std::ffi::OsStr::from_bytes(b"caf\xe9");
         let broken = std::ffi::OsStr::from_bytes(b"\xff\xfe\x80");
-        tree.file(latin1, "x")
-            .file(broken, "y")
-            .link("link", latin1);
+        tree.file(latin1, "x").file(broken, "y").link("link", latin1);
         fs::create_dir(tree.path(std::ffi::OsStr::from_bytes(b"dir\xc3"))).unwrap();
     });
 }
@@ -301,8 +278,7 @@ fn paths_longer_than_one_system_call_takes() {
 #[test]
 fn a_large_file_of_several_chunks() {
     round_trip(|tree| {
-        tree.file("large.bin", Rng::new(3).bytes(20 << 20))
-            .file("small", "beside it");
+        tree.file("large.bin", Rng::new(3).bytes(20 << 20)).file("small", "beside it");
     });
 }
 
@@ -331,11 +307,7 @@ fn compressible_content_takes_less_room() {
 fn equal_content_is_stored_once() {
     let sandbox = Sandbox::new();
     let bytes = Rng::new(4).bytes(6 << 20);
-    sandbox
-        .tree("src")
-        .file("one", &bytes)
-        .file("two", &bytes)
-        .file("sub/three", &bytes);
+    sandbox.tree("src").file("one", &bytes).file("two", &bytes).file("sub/three", &bytes);
     comes_back_identical(&sandbox);
     sandbox.store("other", "src").expect(SUCCESS);
     assert!(sandbox.view().bytes() < bytes.len() as u64 * 3 / 2);
@@ -357,18 +329,14 @@ fn fifos_and_sockets_are_skipped_with_a_warning() {
 #[test]
 fn a_single_file_is_restored_as_a_file() {
     let sandbox = Sandbox::new();
-    sandbox
-        .tree("src")
-        .file("tool", Rng::new(5).bytes(100_000))
-        .mode("tool", 0o755)
-        .time("tool", 1_600_000_000, 77);
+    sandbox.tree("src").file("tool", Rng::new(5).bytes(100_000)).mode("tool", 0o755).time(
+        "tool",
+        1_600_000_000,
+        77,
+    );
     sandbox.store("k", "src/tool").expect(SUCCESS);
     sandbox.restore("k", "tool-again").expect(SUCCESS);
-    assert_same(
-        &sandbox.snapshot("src/tool"),
-        &sandbox.snapshot("tool-again"),
-        "a single file",
-    );
+    assert_same(&sandbox.snapshot("src/tool"), &sandbox.snapshot("tool-again"), "a single file");
     // And over what is there already.
     fs::write(sandbox.path("tool-again"), "changed").unwrap();
     sandbox.restore("k", "tool-again").expect(SUCCESS);
@@ -383,10 +351,7 @@ fn a_single_file_is_restored_as_a_file() {
 fn a_special_file_as_the_source_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.tree("src").fifo("pipe");
-    sandbox
-        .store("k", "src/pipe")
-        .expect(ERROR)
-        .says("Error: Could not cache: src/pipe");
+    sandbox.store("k", "src/pipe").expect(ERROR).says("Error: Could not cache: src/pipe");
     assert!(!sandbox.has_key("k"));
 }
 
@@ -397,11 +362,7 @@ fn a_source_with_a_trailing_slash_and_dots() {
     for (key, path) in [("k1", "a/src/"), ("k2", "./a/src/."), ("k3", "a/../a/src")] {
         sandbox.store(key, path).expect(SUCCESS);
         sandbox.restore(key, format!("out-{key}/")).expect(SUCCESS);
-        assert_same(
-            &sandbox.snapshot("a/src"),
-            &sandbox.snapshot(format!("out-{key}")),
-            path,
-        );
+        assert_same(&sandbox.snapshot("a/src"), &sandbox.snapshot(format!("out-{key}")), path);
     }
 }
 
@@ -411,11 +372,7 @@ fn the_parent_of_a_new_destination_may_be_missing() {
     sandbox.tree("src").sample(2);
     sandbox.store("k", "src").expect(SUCCESS);
     sandbox.restore("k", "not/yet/there").expect(SUCCESS);
-    assert_same(
-        &sandbox.snapshot("src"),
-        &sandbox.snapshot("not/yet/there"),
-        "below new parents",
-    );
+    assert_same(&sandbox.snapshot("src"), &sandbox.snapshot("not/yet/there"), "below new parents");
 }
 
 #[test]
@@ -425,11 +382,7 @@ fn a_symlink_as_the_source_is_followed() {
     TreeBuilder::at(sandbox.root()).link("alias", "src");
     sandbox.store("k", "alias").expect(SUCCESS);
     sandbox.restore("k", "out").expect(SUCCESS);
-    assert_same(
-        &sandbox.snapshot("src"),
-        &sandbox.snapshot("out"),
-        "through a symlink",
-    );
+    assert_same(&sandbox.snapshot("src"), &sandbox.snapshot("out"), "through a symlink");
 }
 
 #[test]
@@ -442,9 +395,7 @@ fn a_cache_inside_its_own_source_does_not_eat_itself() {
         .run(["store", "-c", "src/cache", "-k", "k", "src"])
         .expect_one_of(&[SUCCESS, ERROR]);
     if outcome.code == Some(SUCCESS) {
-        sandbox
-            .run(["restore", "-c", "src/cache", "-k", "k", "out"])
-            .expect(SUCCESS);
+        sandbox.run(["restore", "-c", "src/cache", "-k", "k", "out"]).expect(SUCCESS);
         assert!(sandbox.path("out/file").is_file());
         assert!(!sandbox.path("out/cache/chunks").exists());
     }

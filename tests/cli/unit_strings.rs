@@ -53,12 +53,8 @@ fn an_age_of_nothing_deletes_everything() {
 fn entries_unused_for_longer_than_the_limit_go() {
     let sandbox = Sandbox::new();
     sandbox.tree("src").file("data", "x");
-    sandbox
-        .store("new,six-days,eight-days", "src")
-        .expect(SUCCESS);
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("a clock after 1970");
+    sandbox.store("new,six-days,eight-days", "src").expect(SUCCESS);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
     for (key, days) in [("six-days", 6), ("eight-days", 8)] {
         // The time of the last access is that of the record's last change.
         let then = now.as_secs() as i64 - days * 24 * 60 * 60;
@@ -125,9 +121,7 @@ fn refused_and_nothing_deleted(flag: &str, values: &[&str]) {
     let before = sandbox.view().bytes();
     for value in values {
         let argument = format!("{flag}={value}");
-        let outcome = sandbox
-            .clean(&["--grace-period", "0s", &argument])
-            .expect(USAGE);
+        let outcome = sandbox.clean(&["--grace-period", "0s", &argument]).expect(USAGE);
         let outcome = outcome.says(flag.split('=').next().unwrap());
         assert!(!outcome.stderr.contains("panicked"), "{outcome}");
     }
@@ -191,10 +185,7 @@ fn the_least_recently_used_entry_goes_first() {
     sandbox.restore("a", "out").expect(SUCCESS);
     sandbox.tick();
     sandbox.clean(&["--max-size", "2500KB"]).expect(SUCCESS);
-    assert_eq!(
-        ["a", "b", "c"].map(|key| sandbox.has_key(key)),
-        [true, false, true]
-    );
+    assert_eq!(["a", "b", "c"].map(|key| sandbox.has_key(key)), [true, false, true]);
 }
 
 #[test]
@@ -206,10 +197,7 @@ fn the_size_limit_counts_shared_content_once() {
     }
     sandbox.clean(&["--max-size", "2MB"]).expect(SUCCESS);
     for key in ["k", "k0", "k1", "k2", "k3", "k4"] {
-        assert!(
-            sandbox.has_key(key),
-            "{key} shares its content with the others"
-        );
+        assert!(sandbox.has_key(key), "{key} shares its content with the others");
     }
 }
 
@@ -217,9 +205,7 @@ fn the_size_limit_counts_shared_content_once() {
 fn a_clean_down_to_a_size_frees_the_room() {
     let sandbox = Sandbox::new();
     for seed in 0..6 {
-        sandbox
-            .tree("src")
-            .file("data", Rng::new(seed).bytes(1_000_000));
+        sandbox.tree("src").file("data", Rng::new(seed).bytes(1_000_000));
         sandbox.store(format!("k{seed}"), "src").expect(SUCCESS);
     }
     let limit = ["--max-size", "3MB", "--grace-period", "0s"];

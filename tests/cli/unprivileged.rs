@@ -29,19 +29,12 @@ impl Home {
         let binary = sandbox.path("btdt");
         // By another process: a file that this one has open for writing cannot be run, and a child
         // of another test could hold it open for a moment longer.
-        let status = Command::new("cp")
-            .arg(btdt_path())
-            .arg(&binary)
-            .status()
-            .expect("copy the binary");
+        let status =
+            Command::new("cp").arg(btdt_path()).arg(&binary).status().expect("copy the binary");
         assert!(status.success(), "cannot copy the binary");
         fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(sandbox.root(), fs::Permissions::from_mode(0o755)).unwrap();
-        let home = Self {
-            sandbox,
-            binary,
-            is_root: rustix::process::geteuid().is_root(),
-        };
+        let home = Self { sandbox, binary, is_root: rustix::process::geteuid().is_root() };
         home.is_reachable();
         home.give_away();
         home
@@ -183,8 +176,7 @@ fn fault_09_exact_deletes_below_read_only_directories() {
         .mode("locked/extra-dir", 0o555)
         .mode("locked", 0o555);
     home.give_away();
-    home.run(&["restore", "-c", "cache", "-k", "k", "--exact", "out"])
-        .expect(SUCCESS);
+    home.run(&["restore", "-c", "cache", "-k", "k", "--exact", "out"]).expect(SUCCESS);
     home.is_identical("exactly");
 }
 
@@ -198,13 +190,8 @@ fn fault_09_a_read_only_cache_can_be_restored_from() {
     let before = home.sandbox.snapshot("cache");
     home.restore().expect(SUCCESS);
     home.is_identical("from a read-only cache");
-    home.run(&["restore", "-c", "cache", "-k", "nope", "miss"])
-        .expect(NOT_FOUND);
-    assert_same(
-        &before,
-        &home.sandbox.snapshot("cache"),
-        "the read-only cache",
-    );
+    home.run(&["restore", "-c", "cache", "-k", "nope", "miss"]).expect(NOT_FOUND);
+    assert_same(&before, &home.sandbox.snapshot("cache"), "the read-only cache");
 }
 
 #[test]
@@ -249,9 +236,7 @@ fn an_unreadable_file_fails_the_store_and_touches_no_key() {
         .mode("unreadable", 0o000);
     home.give_away();
     let outcome = home.store().expect(ERROR);
-    outcome
-        .says("Error: Could not cache: src")
-        .says("unreadable");
+    outcome.says("Error: Could not cache: src").says("unreadable");
     home.restore().expect(SUCCESS);
     assert_same(&good, &home.sandbox.snapshot("out"), "the entry of before");
 }
@@ -259,11 +244,7 @@ fn an_unreadable_file_fails_the_store_and_touches_no_key() {
 #[test]
 fn an_unreadable_directory_fails_the_store_unless_excluded() {
     let home = Home::new();
-    home.sandbox
-        .tree("src")
-        .file("closed/file", "secret")
-        .file("open", "x")
-        .mode("closed", 0o000);
+    home.sandbox.tree("src").file("closed/file", "secret").file("open", "x").mode("closed", 0o000);
     // Not `give_away`: nobody but root can list a directory without permissions.
     if home.is_root {
         for name in ["src/closed", "src/open", "src"] {
@@ -271,17 +252,7 @@ fn an_unreadable_directory_fails_the_store_unless_excluded() {
         }
     }
     home.store().expect(ERROR).says("closed");
-    home.run(&[
-        "store",
-        "-c",
-        "cache",
-        "-k",
-        "k",
-        "--exclude",
-        "closed",
-        "src",
-    ])
-    .expect(SUCCESS);
+    home.run(&["store", "-c", "cache", "-k", "k", "--exclude", "closed", "src"]).expect(SUCCESS);
     home.restore().expect(SUCCESS);
     assert_eq!(home.sandbox.snapshot("out").names(), ["open"]);
 }

@@ -157,12 +157,8 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Task, String> {
             let ([broken], target) = options(help, rest, ["--broken"])?;
             Ok(Task::Component { broken, target })
         }
-        "test" => Ok(Task::Test {
-            arguments: without_separator(rest),
-        }),
-        "bench" => Ok(Task::Bench {
-            arguments: rest.to_vec(),
-        }),
+        "test" => Ok(Task::Test { arguments: without_separator(rest) }),
+        "bench" => Ok(Task::Bench { arguments: rest.to_vec() }),
         _ => without_arguments(help, rest),
     }
 }
@@ -228,12 +224,7 @@ fn without_separator(words: &[String]) -> Vec<String> {
 pub(crate) fn help_text(command: Option<&Help>) -> String {
     if let Some(help) = command {
         let usage = format!("cargo xtask {} {}", help.name, help.arguments);
-        return format!(
-            "{}.\n\nUsage: {}\n\n{}\n",
-            help.summary,
-            usage.trim_end(),
-            help.details
-        );
+        return format!("{}.\n\nUsage: {}\n\n{}\n", help.summary, usage.trim_end(), help.details);
     }
     let mut text = String::from(
         "Builds, tests, measures and shows btdt.\n\n\
@@ -283,10 +274,7 @@ mod tests {
         assert!(parse_line("build --target").unwrap_err().contains("triple"));
         let message = parse_line("build --realease").unwrap_err();
         assert!(message.contains("`--realease`"), "{message}");
-        assert!(
-            message.contains("usage: cargo xtask build [--release]"),
-            "{message}"
-        );
+        assert!(message.contains("usage: cargo xtask build [--release]"), "{message}");
     }
 
     #[test]
@@ -303,10 +291,7 @@ mod tests {
             assert_eq!(parse_line(line).unwrap(), Task::Help(None));
         }
         for line in ["help demo", "demo --help", "demo -h"] {
-            assert_eq!(
-                parse_line(line).unwrap(),
-                Task::Help(Some(find("demo").unwrap()))
-            );
+            assert_eq!(parse_line(line).unwrap(), Task::Help(Some(find("demo").unwrap())));
         }
         assert!(matches!(
             parse_line("bench --help").unwrap(),
@@ -316,16 +301,9 @@ mod tests {
 
     #[test]
     fn mistakes_are_explained() {
-        assert!(
-            parse_line("biuld")
-                .unwrap_err()
-                .contains("no command `biuld`")
-        );
+        assert!(parse_line("biuld").unwrap_err().contains("no command `biuld`"));
         assert!(parse_line("help biuld").unwrap_err().contains("no command"));
         let message = parse_line("tidy now").unwrap_err();
-        assert_eq!(
-            message,
-            "unexpected argument `now`; usage: cargo xtask tidy"
-        );
+        assert_eq!(message, "unexpected argument `now`; usage: cargo xtask tidy");
     }
 }

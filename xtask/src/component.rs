@@ -17,13 +17,8 @@ use std::process::Command;
 use std::time::SystemTime;
 
 /// What the component is made from: an artifact older than any file in here is stale.
-const SOURCES: &[&str] = &[
-    "core-wasm",
-    "wit",
-    "host-runtime/engine-config",
-    "Cargo.toml",
-    "Cargo.lock",
-];
+const SOURCES: &[&str] =
+    &["core-wasm", "wit", "host-runtime/engine-config", "Cargo.toml", "Cargo.lock"];
 
 /// Builds one variant of the component and precompiles it for `triple`, or for this machine when
 /// there is none.
@@ -37,10 +32,8 @@ pub(crate) fn build(workspace: &Workspace, variant: Variant, triple: Option<&str
         Some(triple) => triple.to_owned(),
         None => workspace.host_triple()?,
     };
-    let freshness = Freshness {
-        started: SystemTime::now(),
-        newest_source: newest_source(workspace)?,
-    };
+    let freshness =
+        Freshness { started: SystemTime::now(), newest_source: newest_source(workspace)? };
     build_guest(workspace, variant)?;
     let built = workspace.guest_output(variant);
     let bytes = fs::read(&built)
@@ -85,10 +78,7 @@ fn precompile(workspace: &Workspace, wasm: &Path, cwasm: &Path, triple: &str) ->
     let program = workspace.program(Profile::Dev, "btdt-precompile");
 
     let stamp_path = stamp_path(cwasm);
-    let up_to_date = match (
-        stamp(wasm, &program, cwasm),
-        fs::read_to_string(&stamp_path),
-    ) {
+    let up_to_date = match (stamp(wasm, &program, cwasm), fs::read_to_string(&stamp_path)) {
         (Ok(now), Ok(then)) => now == then,
         _ => false,
     };
@@ -111,11 +101,7 @@ fn stamp_path(cwasm: &Path) -> PathBuf {
 /// the engine loads a damaged artifact without noticing.
 fn stamp(wasm: &Path, program: &Path, cwasm: &Path) -> Result<String> {
     let mut text = String::new();
-    for (name, path) in [
-        ("component", wasm),
-        ("compiler", program),
-        ("artifact", cwasm),
-    ] {
+    for (name, path) in [("component", wasm), ("compiler", program), ("artifact", cwasm)] {
         let bytes = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
         write!(text, "{name} ")?;
         for byte in Sha256::digest(&bytes) {
@@ -163,18 +149,14 @@ impl Freshness {
     /// nothing.
     fn mark(&self, artifact: &Path) -> Result<()> {
         let context = || format!("could not set the time of {}", artifact.display());
-        let file = File::options()
-            .append(true)
-            .open(artifact)
-            .with_context(context)?;
+        let file = File::options().append(true).open(artifact).with_context(context)?;
         let modified = file.metadata().and_then(|metadata| metadata.modified());
         let modified = modified.with_context(context)?;
         if modified > self.newest_source && modified <= self.started {
             return Ok(());
         }
         // A source may have a time in the future: from another machine's clock or an archive.
-        file.set_modified(self.started.max(self.newest_source))
-            .with_context(context)
+        file.set_modified(self.started.max(self.newest_source)).with_context(context)
     }
 }
 
@@ -197,10 +179,7 @@ mod tests {
     fn time_after_mark(modified: u64, newest_source: u64, started: u64) -> SystemTime {
         let directory = tempfile::tempdir().unwrap();
         let artifact = file_from(directory.path(), "a", modified);
-        let freshness = Freshness {
-            started: at(started),
-            newest_source: at(newest_source),
-        };
+        let freshness = Freshness { started: at(started), newest_source: at(newest_source) };
         freshness.mark(&artifact).unwrap();
         artifact.metadata().unwrap().modified().unwrap()
     }
@@ -224,12 +203,7 @@ mod tests {
         fs::create_dir_all(&inner).unwrap();
         let future = SystemTime::now() + Duration::from_secs(86_400);
         let path = file_from(&inner, "deep", 0);
-        File::options()
-            .append(true)
-            .open(&path)
-            .unwrap()
-            .set_modified(future)
-            .unwrap();
+        File::options().append(true).open(&path).unwrap().set_modified(future).unwrap();
         assert_eq!(
             newest_beneath(directory.path()).unwrap(),
             path.metadata().unwrap().modified().unwrap()

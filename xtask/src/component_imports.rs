@@ -16,11 +16,8 @@ const ALLOWED_PREFIXES: &[&str] = &["btdt:cache/", "wasi:"];
 /// every such import.
 pub(crate) fn check(component: &[u8]) -> Result<Vec<String>> {
     let imports = imports(component)?;
-    let foreign: Vec<&str> = imports
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !is_allowed(name))
-        .collect();
+    let foreign: Vec<&str> =
+        imports.iter().map(String::as_str).filter(|name| !is_allowed(name)).collect();
     if !foreign.is_empty() {
         bail!(
             "the core component imports what it must not: {}; allowed are only {}",
@@ -32,9 +29,7 @@ pub(crate) fn check(component: &[u8]) -> Result<Vec<String>> {
 }
 
 fn is_allowed(name: &str) -> bool {
-    ALLOWED_PREFIXES
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The names of the imports of the outermost component; those of the modules and components

@@ -56,8 +56,7 @@ fn check_dependencies(workspace: &Workspace) -> Result<()> {
 
 /// Whether the output of `cargo tree --prefix none` has the compiler.
 fn has_compiler(tree: &str) -> bool {
-    tree.lines()
-        .any(|line| line.split(' ').next() == Some(COMPILER_CRATE))
+    tree.lines().any(|line| line.split(' ').next() == Some(COMPILER_CRATE))
 }
 
 #[cfg(test)]

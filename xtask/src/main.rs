@@ -51,11 +51,7 @@ fn run(task: Task) -> Result<()> {
     match task {
         Task::Help(command) => print!("{}", cli::help_text(command)),
         Task::Build { release, target } => {
-            let profile = if release {
-                Profile::Release
-            } else {
-                Profile::Dev
-            };
+            let profile = if release { Profile::Release } else { Profile::Dev };
             let program = build::build(&workspace, profile, target.as_deref())?;
             println!("{}", program.display());
         }

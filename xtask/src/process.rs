@@ -13,9 +13,8 @@ use std::process::{Command, Stdio};
 /// When the program can't be started or ends with anything but success; the message has the
 /// command line.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("could not start: {}", display(command)))?;
+    let status =
+        command.status().with_context(|| format!("could not start: {}", display(command)))?;
     if !status.success() {
         bail!("failed ({status}): {}", display(command));
     }
@@ -54,9 +53,8 @@ pub(crate) fn stream_lines(command: &mut Command, mut on_line: impl FnMut(&str))
         let line = line.with_context(|| format!("could not read from: {}", display(command)))?;
         on_line(&String::from_utf8_lossy(&line));
     }
-    let status = child
-        .wait()
-        .with_context(|| format!("could not wait for: {}", display(command)))?;
+    let status =
+        child.wait().with_context(|| format!("could not wait for: {}", display(command)))?;
     Ok(status.success())
 }
 

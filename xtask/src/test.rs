@@ -99,10 +99,7 @@ mod tests {
         ] {
             tally.add_line(line);
         }
-        let expected = Tally {
-            passed: 13,
-            failed: 4,
-        };
+        let expected = Tally { passed: 13, failed: 4 };
         assert_eq!(tally, expected);
     }
 }

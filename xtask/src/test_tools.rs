@@ -31,11 +31,7 @@ pub(crate) fn ensure(required: bool) -> Result<()> {
 }
 
 fn missing() -> Vec<(&'static str, &'static str)> {
-    NEEDED
-        .iter()
-        .copied()
-        .filter(|(program, _)| process::find_program(program).is_none())
-        .collect()
+    NEEDED.iter().copied().filter(|(program, _)| process::find_program(program).is_none()).collect()
 }
 
 fn may_install() -> bool {
@@ -55,9 +51,7 @@ fn install(missing: &[(&str, &str)]) -> Result<()> {
     process::run(apt_get().arg("update"))
         .and_then(|()| {
             process::run(
-                apt_get()
-                    .args(["install", "-y", "--no-install-recommends"])
-                    .args(&packages),
+                apt_get().args(["install", "-y", "--no-install-recommends"]).args(&packages),
             )
         })
         .with_context(|| advice(missing))

@@ -20,9 +20,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
     if process::find_program("rustup").is_some() {
         eprintln!("xtask: adding the target {GUEST_TARGET} to the Rust toolchain");
         let mut command = Command::new("rustup");
-        command
-            .args(["target", "add", GUEST_TARGET])
-            .current_dir(workspace.root());
+        command.args(["target", "add", GUEST_TARGET]).current_dir(workspace.root());
         reason = match process::run(&mut command) {
             Ok(()) if is_installed(workspace)? => return Ok(()),
             Ok(()) => "rustup added it to another toolchain than that of `rustc`".to_owned(),

@@ -62,11 +62,7 @@ impl Workspace {
         let target_dir = chosen.map_or_else(|| root.join("target"), PathBuf::from);
         let target_dir =
             std::path::absolute(target_dir).context("could not find the target directory")?;
-        Ok(Self {
-            root,
-            target_dir,
-            target_dir_is_chosen,
-        })
+        Ok(Self { root, target_dir, target_dir_is_chosen })
     }
 
     /// The root of the repository.
@@ -86,22 +82,17 @@ impl Workspace {
 
     /// The core component as WebAssembly.
     pub(crate) fn component_wasm(&self, variant: Variant) -> PathBuf {
-        self.component_dir()
-            .join(format!("{}.wasm", variant.artifact_stem()))
+        self.component_dir().join(format!("{}.wasm", variant.artifact_stem()))
     }
 
     /// The core component as machine code for one target.
     pub(crate) fn component_cwasm(&self, variant: Variant, triple: &str) -> PathBuf {
-        self.component_dir()
-            .join(format!("{}.{triple}.cwasm", variant.artifact_stem()))
+        self.component_dir().join(format!("{}.{triple}.cwasm", variant.artifact_stem()))
     }
 
     /// Where cargo leaves a variant of the component.
     pub(crate) fn guest_output(&self, variant: Variant) -> PathBuf {
-        self.guest_target_dir(variant)
-            .join(GUEST_TARGET)
-            .join(GUEST_PROFILE)
-            .join("btdt_core.wasm")
+        self.guest_target_dir(variant).join(GUEST_TARGET).join(GUEST_PROFILE).join("btdt_core.wasm")
     }
 
     /// The broken variant has a target directory of its own: cargo gives both the same file name,
@@ -127,8 +118,7 @@ impl Workspace {
     ) -> PathBuf {
         let mut path = self.target_dir.clone();
         path.extend(triple);
-        path.join(profile.directory())
-            .join(format!("{name}{}", env::consts::EXE_SUFFIX))
+        path.join(profile.directory()).join(format!("{name}{}", env::consts::EXE_SUFFIX))
     }
 
     /// A cargo command for this repository, working on the same target directory.
@@ -229,10 +219,7 @@ fn is_for_host_builds_only(name: &str) -> bool {
 }
 
 fn variable_names(wanted: impl Fn(&str) -> bool) -> Vec<OsString> {
-    env::vars_os()
-        .map(|(name, _)| name)
-        .filter(|name| name.to_str().is_some_and(&wanted))
-        .collect()
+    env::vars_os().map(|(name, _)| name).filter(|name| name.to_str().is_some_and(&wanted)).collect()
 }
 
 #[cfg(test)]
@@ -266,21 +253,13 @@ mod tests {
             path(Variant::Broken)
                 .ends_with("component/btdt-core-broken.x86_64-unknown-linux-gnu.cwasm")
         );
-        assert!(
-            workspace
-                .component_wasm(Variant::Normal)
-                .ends_with("component/btdt-core.wasm")
-        );
+        assert!(workspace.component_wasm(Variant::Normal).ends_with("component/btdt-core.wasm"));
     }
 
     #[test]
     fn programs_lie_where_cargo_puts_them() {
         let workspace = sample();
-        assert!(
-            workspace
-                .program(Profile::Release, "btdt")
-                .starts_with("/repo/target/release")
-        );
+        assert!(workspace.program(Profile::Release, "btdt").starts_with("/repo/target/release"));
         assert!(
             workspace
                 .program_for(Profile::Dev, Some("aarch64-unknown-linux-gnu"), "btdt")
@@ -303,19 +282,10 @@ mod tests {
 
     #[test]
     fn host_flags_do_not_reach_the_guest() {
-        for name in [
-            "RUSTFLAGS",
-            "CARGO_PROFILE_RELEASE_LTO",
-            "CARGO_TARGET_X86_64_LINKER",
-        ] {
+        for name in ["RUSTFLAGS", "CARGO_PROFILE_RELEASE_LTO", "CARGO_TARGET_X86_64_LINKER"] {
             assert!(is_for_host_builds_only(name), "{name}");
         }
-        for name in [
-            "CARGO_TARGET_DIR",
-            "CARGO_HOME",
-            "PATH",
-            "CARGO_NET_OFFLINE",
-        ] {
+        for name in ["CARGO_TARGET_DIR", "CARGO_HOME", "PATH", "CARGO_NET_OFFLINE"] {
             assert!(!is_for_host_builds_only(name), "{name}");
         }
     }

@@ -19,12 +19,12 @@ pub mod types;
 pub use environment::{Environment, Severity};
 pub use error::{IoError, IoErrorKind};
 pub use storage::{
-    AsideObject, Damage, HeldLock, Leftovers, LockMode, MAX_RECORD_SIZE, ObjectFault, ObjectInfo, ObjectKind, ObjectName,
-    Objects, PutOutcome, RecordVersion, Records, StoredRecord, SweepId,
+    AsideObject, Damage, HeldLock, Leftovers, LockMode, MAX_RECORD_SIZE, ObjectFault, ObjectInfo,
+    ObjectKind, ObjectName, Objects, PutOutcome, RecordVersion, Records, StoredRecord, SweepId,
 };
 pub use tree::{
-    ChunkPlan, CutSizes, DirectoryPlan, DirectoryState, Entry, EntryKind, Existing, FileFault, FilePlan,
-    FollowLinks, Group, HardLinkPlan, LinkId, MaterializeBatch, MaterializeError,
+    ChunkPlan, CutSizes, DirectoryPlan, DirectoryState, Entry, EntryKind, Existing, FileFault,
+    FilePlan, FollowLinks, Group, HardLinkPlan, LinkId, MaterializeBatch, MaterializeError,
     MaterializeSummary, Materializer, MetadataPlan, PackBatch, PackError, PackFile, Packed,
     PackedChunk, Packer, Placement, RemovalPlan, Segment, SymlinkPlan, Tree,
 };

@@ -201,11 +201,7 @@ macro_rules! mirror_names {
 
             fn try_from(name: $wit::objects::ObjectName) -> Result<Self, Self::Error> {
                 let sweep = name.sweep.map(|sweep| $crate::mirror::sweep(&sweep)).transpose()?;
-                Ok($crate::ObjectName {
-                    kind: name.kind.into(),
-                    digest: name.digest.into(),
-                    sweep,
-                })
+                Ok($crate::ObjectName { kind: name.kind.into(), digest: name.digest.into(), sweep })
             }
         }
 
@@ -314,17 +310,15 @@ macro_rules! mirror_variants {
                     $crate::Packed::Chunks(chunks) => {
                         Self::Chunks(chunks.into_iter().map(Into::into).collect())
                     }
-                    $crate::Packed::Fault { file, fault } => {
-                        Self::Fault($wit::tree::PackedFault {
-                            file,
-                            fault: match fault {
-                                $crate::FileFault::Changed => $wit::tree::FileFault::Changed,
-                                $crate::FileFault::Unreadable(error) => {
-                                    $wit::tree::FileFault::Unreadable(error.into())
-                                }
-                            },
-                        })
-                    }
+                    $crate::Packed::Fault { file, fault } => Self::Fault($wit::tree::PackedFault {
+                        file,
+                        fault: match fault {
+                            $crate::FileFault::Changed => $wit::tree::FileFault::Changed,
+                            $crate::FileFault::Unreadable(error) => {
+                                $wit::tree::FileFault::Unreadable(error.into())
+                            }
+                        },
+                    }),
                 }
             }
         }
@@ -332,14 +326,12 @@ macro_rules! mirror_variants {
         impl From<$wit::tree::MaterializeError> for $crate::MaterializeError {
             fn from(error: $wit::tree::MaterializeError) -> Self {
                 match error {
-                    $wit::tree::MaterializeError::Chunk(failure) => Self::Chunk {
-                        digest: failure.digest.into(),
-                        fault: failure.fault.into(),
-                    },
-                    $wit::tree::MaterializeError::Destination(failure) => Self::Destination {
-                        path: failure.path,
-                        error: failure.error.into(),
-                    },
+                    $wit::tree::MaterializeError::Chunk(failure) => {
+                        Self::Chunk { digest: failure.digest.into(), fault: failure.fault.into() }
+                    }
+                    $wit::tree::MaterializeError::Destination(failure) => {
+                        Self::Destination { path: failure.path, error: failure.error.into() }
+                    }
                 }
             }
         }

@@ -297,12 +297,7 @@ pub trait Records {
     ///
     /// # Errors
     /// When the cache cannot be read.
-    fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<String>, IoError>;
+    fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, IoError>;
 
     /// Notes that a record was used just now. Never changes its value; best effort, since a
     /// cache may be read-only.

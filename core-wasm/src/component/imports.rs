@@ -2,10 +2,11 @@
 
 use super::bindings::btdt::cache::{environment, objects, records, tree};
 use btdt_ports::{
-    Algorithm, AsideObject, CutSizes, Digest, Entry, Environment, FollowLinks, HeldLock, IoError, Leftovers,
-    LockMode, MaterializeBatch, MaterializeError, MaterializeSummary, Materializer, ObjectFault,
-    ObjectInfo, ObjectKind, ObjectName, Objects, PackBatch, PackError, Packed, Packer, Placement,
-    PutOutcome, RecordVersion, Records, Severity, StoredRecord, SweepId, Timestamp, Tree,
+    Algorithm, AsideObject, CutSizes, Digest, Entry, Environment, FollowLinks, HeldLock, IoError,
+    Leftovers, LockMode, MaterializeBatch, MaterializeError, MaterializeSummary, Materializer,
+    ObjectFault, ObjectInfo, ObjectKind, ObjectName, Objects, PackBatch, PackError, Packed, Packer,
+    Placement, PutOutcome, RecordVersion, Records, Severity, StoredRecord, SweepId, Timestamp,
+    Tree,
 };
 
 /// Clock, randomness and messages.
@@ -220,12 +221,7 @@ impl Records for HostRecords<'_> {
         self.0.put(name, value).map_err(Into::into)
     }
 
-    fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<String>, IoError> {
+    fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, IoError> {
         self.0.enumerate(prefix, after, limit).map_err(Into::into)
     }
 

@@ -97,12 +97,9 @@ impl client::Guest for Core {
         report_panics();
         let trees: Vec<HostTree<'_>> = trees.iter().map(HostTree).collect();
         let trees: Vec<&HostTree<'_>> = trees.iter().collect();
-        crate::hash::hash(&trees, algorithm.into(), &HostEnvironment)
-            .map(Into::into)
-            .map_err(|(index, error)| client::HashFailure {
-                index: index as u32,
-                error: error.into(),
-            })
+        crate::hash::hash(&trees, algorithm.into(), &HostEnvironment).map(Into::into).map_err(
+            |(index, error)| client::HashFailure { index: index as u32, error: error.into() },
+        )
     }
 }
 

@@ -90,8 +90,14 @@ impl Serialize for EncodedNodes<'_> {
             let (parent, mode) = (node.parent, node.mode);
             let Timestamp { seconds, nanoseconds } = node.modified;
             match node.content {
-                Content::Directory => sequence
-                    .serialize_element(&(DIRECTORY, parent, name, mode, seconds, nanoseconds))?,
+                Content::Directory => sequence.serialize_element(&(
+                    DIRECTORY,
+                    parent,
+                    name,
+                    mode,
+                    seconds,
+                    nanoseconds,
+                ))?,
                 Content::File(extents) => sequence.serialize_element(&(
                     FILE,
                     parent,

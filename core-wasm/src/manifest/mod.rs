@@ -347,7 +347,11 @@ impl Builder {
             Content::HardLink(target) => {
                 let to_file = target < number
                     && matches!(manifest.nodes[target as usize].content, Stored::File { .. });
-                if to_file { Ok(Stored::HardLink(target)) } else { Err(ManifestFault::Link(number)) }
+                if to_file {
+                    Ok(Stored::HardLink(target))
+                } else {
+                    Err(ManifestFault::Link(number))
+                }
             }
         }
     }

@@ -28,11 +28,8 @@ pub(crate) fn run(arguments: &CleanArguments, context: Context<'_>) -> Result<Ex
 
 fn describe(summary: &client::CleanSummary) -> String {
     let removed = show_count(summary.removed + summary.damaged, "entry", "entries");
-    let mut text = format!(
-        "Removed {removed}, kept {} ({})",
-        summary.kept,
-        show_size(summary.kept_bytes)
-    );
+    let mut text =
+        format!("Removed {removed}, kept {} ({})", summary.kept, show_size(summary.kept_bytes));
     if let Some(swept) = summary.swept {
         text.push_str(&format!(
             "; deleted {} of unused data, set {} aside",

@@ -5,8 +5,8 @@ use super::resources::{HostState, SharedObjects, SharedRecords};
 use crate::transfer::{Sink, Source};
 use crate::tree::filesystem::{FilesystemMaterializer, FilesystemPacker, FilesystemTree};
 use btdt_ports::{
-    AsideObject, Digest, HeldLock, IoError, IoErrorKind, Materializer, ObjectName, Packer, Severity,
-    SweepId, Tree,
+    AsideObject, Digest, HeldLock, IoError, IoErrorKind, Materializer, ObjectName, Packer,
+    Severity, SweepId, Tree,
 };
 use wasmtime::component::{Linker, Resource};
 

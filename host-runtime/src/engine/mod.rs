@@ -37,7 +37,9 @@ pub type SharedEnvironment = Arc<dyn Environment + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
     /// The precompiled component does not fit this host.
-    #[error("the core component does not fit this program ({0}); build both with `cargo xtask build`")]
+    #[error(
+        "the core component does not fit this program ({0}); build both with `cargo xtask build`"
+    )]
     Load(String),
     /// It trapped. What it had to say was logged before.
     #[error("the core stopped unexpectedly ({0})")]

@@ -10,10 +10,7 @@ use btdt_ports::{
 pub(super) const MAX_RAW_CHUNK: u64 = 64 << 20;
 
 /// What the operating system calls an invalid argument.
-pub(super) const INVALID: IoError = IoError {
-    kind: IoErrorKind::Other,
-    os_code: Some(22),
-};
+pub(super) const INVALID: IoError = IoError { kind: IoErrorKind::Other, os_code: Some(22) };
 
 /// Whether `name` can be the name of something in a directory, and of nothing elsewhere.
 pub(super) fn is_name(name: &[u8]) -> bool {
@@ -44,27 +41,14 @@ pub(super) fn check_pack(batch: &PackBatch) -> Result<(), PackError> {
     let groups = batch.groups.iter().all(|group| match *group {
         Group::Bundle { first, count } => bundled(batch, first, count)
             .and_then(|files| {
-                files
-                    .iter()
-                    .try_fold(0_u64, |total, file| total.checked_add(file.size))
+                files.iter().try_fold(0_u64, |total, file| total.checked_add(file.size))
             })
             .is_some_and(|total| total <= MAX_RAW_CHUNK),
-        Group::Cut {
-            file,
-            offset,
-            length,
-        } => batch.files.get(file as usize).is_some_and(|file| {
-            length > 0
-                && offset
-                    .checked_add(length)
-                    .is_some_and(|end| end <= file.size)
+        Group::Cut { file, offset, length } => batch.files.get(file as usize).is_some_and(|file| {
+            length > 0 && offset.checked_add(length).is_some_and(|end| end <= file.size)
         }),
     });
-    if files && groups {
-        Ok(())
-    } else {
-        Err(PackError(INVALID))
-    }
+    if files && groups { Ok(()) } else { Err(PackError(INVALID)) }
 }
 
 /// The files of a bundle; `None` where there are none, or not that many.
@@ -74,10 +58,7 @@ pub(super) fn bundled(
     count: u32,
 ) -> Option<&[btdt_ports::PackFile]> {
     let end = first.checked_add(count)?;
-    batch
-        .files
-        .get(first as usize..end as usize)
-        .filter(|files| !files.is_empty())
+    batch.files.get(first as usize..end as usize).filter(|files| !files.is_empty())
 }
 
 /// A directory of the plan, without its name.
@@ -124,10 +105,7 @@ impl DirectoryTable {
             chain.push(current);
             current = self.directories[current as usize].parent;
         }
-        let length = chain
-            .iter()
-            .map(|number| self.name(*number).len() + 1)
-            .sum();
+        let length = chain.iter().map(|number| self.name(*number).len() + 1).sum();
         let mut path = Vec::with_capacity(length);
         for number in chain.iter().rev() {
             if !path.is_empty() {
@@ -176,10 +154,7 @@ impl DirectoryTable {
 
 /// The error for a plan that cannot be carried out.
 pub(super) fn invalid(path: Vec<u8>) -> MaterializeError {
-    MaterializeError::Destination {
-        path,
-        error: INVALID,
-    }
+    MaterializeError::Destination { path, error: INVALID }
 }
 
 /// The segments of one file, in numbers.
@@ -205,9 +180,7 @@ pub(super) fn check_materialize(
 ) -> Result<Vec<Coverage>, MaterializeError> {
     let check = |directory: u32, name: &[u8], more: bool| {
         let valid = (directory as usize) < table.len() && is_name(name) && more;
-        valid
-            .then_some(())
-            .ok_or_else(|| invalid(table.path_of(Some(directory), name)))
+        valid.then_some(()).ok_or_else(|| invalid(table.path_of(Some(directory), name)))
     };
     for removal in &batch.removals {
         check(removal.directory, &removal.name, true)?;

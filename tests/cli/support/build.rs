@@ -103,10 +103,7 @@ impl TreeBuilder {
         let mut rng = Rng::new(seed);
         for index in 0..24 {
             let length = 40 + rng.below(9_000) as usize;
-            self.file(
-                format!("lib/part{}/f{index}.bin", index % 4),
-                rng.bytes(length),
-            );
+            self.file(format!("lib/part{}/f{index}.bin", index % 4), rng.bytes(length));
         }
         self.file("version", format!("{seed}\n"))
             .file("run.sh", "#!/bin/sh\nexit 0\n")
@@ -135,13 +132,7 @@ impl TreeBuilder {
 
 /// Sets the modification time of the entry itself, also of a symlink.
 pub(crate) fn set_time(path: &Path, seconds: i64, nanoseconds: i64) {
-    let time = Timespec {
-        tv_sec: seconds,
-        tv_nsec: nanoseconds,
-    };
-    let times = Timestamps {
-        last_access: time,
-        last_modification: time,
-    };
+    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
+    let times = Timestamps { last_access: time, last_modification: time };
     utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).expect("set a time");
 }

@@ -39,11 +39,8 @@ pub(crate) struct CacheView {
 
 impl CacheView {
     pub(crate) fn of(root: &Path) -> Self {
-        let mut view = Self {
-            root: root.to_owned(),
-            files: BTreeMap::new(),
-            directories: BTreeSet::new(),
-        };
+        let mut view =
+            Self { root: root.to_owned(), files: BTreeMap::new(), directories: BTreeSet::new() };
         view.list(Path::new(""));
         view
     }
@@ -69,17 +66,12 @@ impl CacheView {
 
     /// Full paths of the objects of one kind, in byte order.
     pub(crate) fn objects(&self, kind: Kind) -> Vec<PathBuf> {
-        self.below(kind.place())
-            .map(|path| self.root.join(path))
-            .collect()
+        self.below(kind.place()).map(|path| self.root.join(path)).collect()
     }
 
     /// Paths of chunks and manifests relative to the cache: their names are their digests.
     pub(crate) fn content(&self) -> BTreeSet<PathBuf> {
-        self.below("chunks")
-            .chain(self.below("manifests"))
-            .cloned()
-            .collect()
+        self.below("chunks").chain(self.below("manifests")).cloned().collect()
     }
 
     /// Files and directories in `tmp/` and `aside/`: what is being written or on its way out.
@@ -87,18 +79,11 @@ impl CacheView {
         let is_transient = |path: &&PathBuf| {
             path.components().count() > 1 && (path.starts_with("tmp") || path.starts_with("aside"))
         };
-        self.files
-            .keys()
-            .chain(&self.directories)
-            .filter(is_transient)
-            .cloned()
-            .collect()
+        self.files.keys().chain(&self.directories).filter(is_transient).cloned().collect()
     }
 
     fn below<'a>(&'a self, place: &'a str) -> impl Iterator<Item = &'a PathBuf> {
-        self.files
-            .keys()
-            .filter(move |path| path.starts_with(place))
+        self.files.keys().filter(move |path| path.starts_with(place))
     }
 
     /// The largest file: whatever the layout, it holds content that somebody stored.
@@ -123,10 +108,7 @@ impl CacheView {
 #[track_caller]
 pub(crate) fn assert_no_leftovers(cache: &Path, fresh: &Path) {
     let (cache, fresh) = (CacheView::of(cache), CacheView::of(fresh));
-    assert!(
-        !fresh.content().is_empty(),
-        "a cache with entries: {fresh:?}"
-    );
+    assert!(!fresh.content().is_empty(), "a cache with entries: {fresh:?}");
     assert_eq!(
         cache.content(),
         fresh.content(),

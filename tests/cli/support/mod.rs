@@ -29,9 +29,7 @@ pub(crate) const NOT_FOUND: i32 = 4;
 /// A number from the environment, for the tests whose length can be chosen.
 pub(crate) fn number_from_env(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}={text} is not a whole number")),
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a whole number")),
         Err(_) => default,
     }
 }

@@ -57,10 +57,7 @@ impl Outcome {
     /// Fails the test unless the process ended with this exit code.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
-        assert!(
-            self.code == Some(code),
-            "expected exit code {code}, got:\n{self}"
-        );
+        assert!(self.code == Some(code), "expected exit code {code}, got:\n{self}");
         self
     }
 
@@ -77,10 +74,7 @@ impl Outcome {
     /// Fails the test unless stderr holds this text.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
-        assert!(
-            self.stderr.contains(text),
-            "stderr should contain {text:?}:\n{self}"
-        );
+        assert!(self.stderr.contains(text), "stderr should contain {text:?}:\n{self}");
         self
     }
 
@@ -119,18 +113,11 @@ impl Running {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own, so that a signal to the terminal's group spares nobody by accident.
         command.process_group(0);
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
         let stdout = collect(child.stdout.take().expect("stdout is piped"));
         let stderr = collect(child.stderr.take().expect("stderr is piped"));
-        Self {
-            child,
-            what,
-            stdout,
-            stderr,
-            early: None,
-        }
+        Self { child, what, stdout, stderr, early: None }
     }
 
     /// Waits for the process; a process that hangs is killed and fails the test.
@@ -177,10 +164,8 @@ impl Running {
     }
 
     fn reap(mut self) -> Outcome {
-        let stdout = self
-            .early
-            .take()
-            .unwrap_or_else(|| self.stdout.recv_timeout(HANG).unwrap_or_default());
+        let stdout =
+            self.early.take().unwrap_or_else(|| self.stdout.recv_timeout(HANG).unwrap_or_default());
         let stderr = self.stderr.recv_timeout(HANG).unwrap_or_default();
         let status = self.child.wait().expect("wait for a child");
         Outcome::new(std::mem::take(&mut self.what), status, &stdout, &stderr)

@@ -120,9 +120,7 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn has_key(&self, key: &str) -> bool {
         let probe = self.path("probe");
-        let outcome = self
-            .restore(key, "probe")
-            .expect_one_of(&[super::SUCCESS, super::NOT_FOUND]);
+        let outcome = self.restore(key, "probe").expect_one_of(&[super::SUCCESS, super::NOT_FOUND]);
         if probe.is_dir() {
             fs::remove_dir_all(&probe).expect("remove the probe");
         } else if probe.exists() {

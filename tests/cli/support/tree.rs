@@ -36,12 +36,7 @@ impl fmt::Debug for Node {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dir { mode, time } => write!(out, "dir mode={mode:04o} time={time:?}"),
-            Self::File {
-                content,
-                mode,
-                time,
-                first_name,
-            } => write!(
+            Self::File { content, mode, time, first_name } => write!(
                 out,
                 "file mode={mode:04o} time={time:?} size={} fingerprint={:016x} first_name={}",
                 content.len(),
@@ -68,9 +63,7 @@ impl Tree {
     pub(crate) fn of(root: &Path) -> Self {
         let mut reader = Reader::default();
         reader.visit(root, Vec::new());
-        Self {
-            nodes: reader.nodes,
-        }
+        Self { nodes: reader.nodes }
     }
 
     /// The names without the root's, as text.
@@ -101,9 +94,7 @@ impl Tree {
         for (name, node) in &mut self.nodes {
             match node {
                 Node::Dir { time, .. } | Node::Link { time, .. } => *time = (0, 0),
-                Node::File {
-                    time, first_name, ..
-                } => {
+                Node::File { time, first_name, .. } => {
                     *time = (0, 0);
                     first_name.clone_from(name);
                 }
@@ -133,10 +124,7 @@ impl Reader {
             Node::Dir { mode, time }
         } else if kind.is_symlink() {
             let target = fs::read_link(path).expect("read a symlink");
-            Node::Link {
-                target: target.into_os_string().into_vec(),
-                time,
-            }
+            Node::Link { target: target.into_os_string().into_vec(), time }
         } else if kind.is_file() {
             let identity = (metadata.dev(), metadata.ino());
             let first_name = self.first_names.entry(identity).or_insert(name.clone());
@@ -147,10 +135,7 @@ impl Reader {
                 first_name: first_name.clone(),
             }
         } else {
-            assert!(
-                kind.is_fifo() || kind.is_socket(),
-                "unexpected kind of file"
-            );
+            assert!(kind.is_fifo() || kind.is_socket(), "unexpected kind of file");
             Node::Special
         };
         self.nodes.insert(name, node);
@@ -196,20 +181,13 @@ pub(crate) fn assert_same(expected: &Tree, actual: &Tree, context: impl fmt::Dis
             differences.push(format!("unexpected {}: {node:?}", name.escape_ascii()));
         }
     }
-    panic!(
-        "{context}: the trees differ:\n  {}",
-        differences.join("\n  ")
-    );
+    panic!("{context}: the trees differ:\n  {}", differences.join("\n  "));
 }
 
 /// Fails the test when names, kinds, contents or modes differ, whatever the times and hard links.
 #[track_caller]
 pub(crate) fn same_content(expected: &Tree, actual: &Tree, context: impl fmt::Display) {
-    assert_same(
-        &expected.clone().content(),
-        &actual.clone().content(),
-        context,
-    );
+    assert_same(&expected.clone().content(), &actual.clone().content(), context);
 }
 
 /// FNV-1a: enough to tell two contents apart in a message.

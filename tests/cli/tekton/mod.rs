@@ -18,24 +18,12 @@ const CACHE_CLEAN: &str = include_str!("fixtures/task_cache-clean.yaml");
 
 /// Two versions of a project with tiny dependencies; the lock files name no registry.
 const ONE: [(&str, &str); 2] = [
-    (
-        "package.json",
-        include_str!("fixtures/npm-one/package.json"),
-    ),
-    (
-        "package-lock.json",
-        include_str!("fixtures/npm-one/package-lock.json"),
-    ),
+    ("package.json", include_str!("fixtures/npm-one/package.json")),
+    ("package-lock.json", include_str!("fixtures/npm-one/package-lock.json")),
 ];
 const TWO: [(&str, &str); 2] = [
-    (
-        "package.json",
-        include_str!("fixtures/npm-two/package.json"),
-    ),
-    (
-        "package-lock.json",
-        include_str!("fixtures/npm-two/package-lock.json"),
-    ),
+    ("package.json", include_str!("fixtures/npm-two/package.json")),
+    ("package-lock.json", include_str!("fixtures/npm-two/package-lock.json")),
 ];
 
 /// A cache volume, and checkouts that come and go.
@@ -45,9 +33,7 @@ struct Cluster {
 
 impl Cluster {
     fn new() -> Self {
-        Self {
-            sandbox: Sandbox::new(),
-        }
+        Self { sandbox: Sandbox::new() }
     }
 
     /// A fresh checkout of a project.
@@ -94,14 +80,8 @@ fn require_npm() {
 fn missed_installed_and_stored(report: &Report) {
     let restore = report.step("restore-cache");
     assert_eq!(restore.code, Some(NOT_FOUND), "{restore}");
-    assert!(
-        restore.stdout.starts_with("Cache key: node-modules-"),
-        "{restore}"
-    );
-    assert!(
-        restore.stderr.contains("Keys not found in cache."),
-        "{restore}"
-    );
+    assert!(restore.stdout.starts_with("Cache key: node-modules-"), "{restore}");
+    assert!(restore.stderr.contains("Keys not found in cache."), "{restore}");
     let tests = report.step("run-tests");
     assert_eq!(tests.code, Some(SUCCESS), "npm ci failed:\n{tests}");
     assert!(!tests.stdout.contains("skipping"), "{tests}");
@@ -118,17 +98,11 @@ fn hit_and_skipped_both(report: &Report) {
     assert_eq!(restore.code, Some(SUCCESS), "{restore}");
     let key = restore.stdout.lines().next().unwrap_or_default();
     let key = key.strip_prefix("Cache key: ").expect("the key");
-    assert!(
-        restore.stdout.ends_with(&format!("Restored key {key}\n")),
-        "{restore}"
-    );
+    assert!(restore.stdout.ends_with(&format!("Restored key {key}\n")), "{restore}");
     let tests = report.step("run-tests");
     assert_eq!(tests.stdout, "Cache restore succeeded, skipping npm ci\n");
     let store = report.step("store-cache");
-    assert_eq!(
-        store.stdout,
-        "Cache restore succeeded, skipping cache store\n"
-    );
+    assert_eq!(store.stdout, "Cache restore succeeded, skipping cache store\n");
     assert!(report.succeeded);
 }
 
@@ -204,18 +178,12 @@ fn a_cache_volume_that_is_missing_fails_the_store_and_not_the_restore() {
     let task = RUN_TESTS.replace("npm ci", "true");
     let root = cluster.sandbox.path("pod");
     let cache = cluster.sandbox.cache();
-    let workspaces = [
-        ("git-sources", checkout.as_path()),
-        ("cache", cache.as_path()),
-    ];
+    let workspaces = [("git-sources", checkout.as_path()), ("cache", cache.as_path())];
     let run = TaskRun::new(&task, &root, &workspaces, &[]).expect("a task");
     let report = run.run().expect("a task that makes sense");
     let restore = report.step("restore-cache");
     assert_eq!(restore.code, Some(1), "{restore}");
-    assert!(
-        restore.stderr.contains("Error: Could not access cache: "),
-        "{restore}"
-    );
+    assert!(restore.stderr.contains("Error: Could not access cache: "), "{restore}");
     assert_eq!(report.step("run-tests").code, Some(SUCCESS));
     assert_eq!(report.step("store-cache").code, Some(1));
     assert!(!report.succeeded);

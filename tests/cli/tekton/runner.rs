@@ -55,10 +55,7 @@ impl TaskRun {
         let task = parse(yaml)?;
         let mut variables = Variables::from([
             ("context.task.name".to_owned(), task.metadata.name.clone()),
-            (
-                "context.taskRun.name".to_owned(),
-                format!("{}-run", task.metadata.name),
-            ),
+            ("context.taskRun.name".to_owned(), format!("{}-run", task.metadata.name)),
         ]);
         bind_workspaces(&task, workspaces, &mut variables)?;
         bind_params(&task, params, &mut variables)?;
@@ -67,11 +64,7 @@ impl TaskRun {
             let name = format!("steps.step-{}.exitCode.path", step.name);
             variables.insert(name, text_of(&path)?);
         }
-        Ok(Self {
-            task,
-            root: root.to_owned(),
-            variables,
-        })
+        Ok(Self { task, root: root.to_owned(), variables })
     }
 
     /// Runs the steps; an error means that the task makes no sense, not that a step failed.
@@ -81,16 +74,11 @@ impl TaskRun {
         }
         let link = self.root.join("bin/btdt");
         std::os::unix::fs::symlink(btdt_path(), link).map_err(|error| error.to_string())?;
-        let mut report = Report {
-            succeeded: true,
-            steps: BTreeMap::new(),
-        };
+        let mut report = Report { succeeded: true, steps: BTreeMap::new() };
         for (index, step) in self.task.spec.steps.iter().enumerate() {
             let outcome = Running::start(self.command(index, step)?).finish();
             // A shell reports a signal as 128 and its number, and so does Tekton's entrypoint.
-            let code = outcome
-                .code
-                .unwrap_or_else(|| 128 + outcome.signal.unwrap_or(0));
+            let code = outcome.code.unwrap_or_else(|| 128 + outcome.signal.unwrap_or(0));
             let path = exit_code_path(&self.root, &step.name);
             let dir = path.parent().expect("the directory of a step");
             fs::create_dir_all(dir).map_err(|error| error.to_string())?;
@@ -106,11 +94,7 @@ impl TaskRun {
 
     fn command(&self, index: usize, step: &Step) -> Result<Command, String> {
         let script = substitute(&step.script, &self.variables)?;
-        let script = if script.starts_with("#!") {
-            script
-        } else {
-            format!("{PREAMBLE}{script}")
-        };
+        let script = if script.starts_with("#!") { script } else { format!("{PREAMBLE}{script}") };
         let path = self.root.join(format!("tekton/scripts/script-{index}"));
         fs::write(&path, &script).map_err(|error| error.to_string())?;
         // By its interpreter: a file that was just written cannot always be executed at once.
@@ -161,14 +145,8 @@ fn interpreter(line: &str) -> Result<(&str, Option<&str>), String> {
 /// What npm needs to find its settings, a proxy and certificates; nothing else gets through.
 fn inherited_environment() -> impl Iterator<Item = (OsString, OsString)> {
     const PREFIXES: [&str; 2] = ["npm_config_", "ssl_cert_"];
-    const NAMES: [&str; 6] = [
-        "home",
-        "tmpdir",
-        "http_proxy",
-        "https_proxy",
-        "no_proxy",
-        "node_extra_ca_certs",
-    ];
+    const NAMES: [&str; 6] =
+        ["home", "tmpdir", "http_proxy", "https_proxy", "no_proxy", "node_extra_ca_certs"];
     std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy().to_lowercase();
         NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -181,12 +159,7 @@ fn bind_workspaces(
     variables: &mut Variables,
 ) -> Result<(), String> {
     for (name, _) in given {
-        if !task
-            .spec
-            .workspaces
-            .iter()
-            .any(|declared| declared.name == *name)
-        {
+        if !task.spec.workspaces.iter().any(|declared| declared.name == *name) {
             return Err(format!("workspace {name} is not declared"));
         }
     }
@@ -208,12 +181,7 @@ fn bind_params(
     variables: &mut Variables,
 ) -> Result<(), String> {
     for (name, _) in given {
-        if !task
-            .spec
-            .params
-            .iter()
-            .any(|declared| declared.name == *name)
-        {
+        if !task.spec.params.iter().any(|declared| declared.name == *name) {
             return Err(format!("param {name} is not declared"));
         }
     }
@@ -225,11 +193,9 @@ fn bind_params(
             .map(|(_, value)| (*value).to_owned())
             .or_else(|| param.default.clone())
             .ok_or_else(|| format!("param {name} has no value"))?;
-        for form in [
-            format!("params.{name}"),
-            format!("params['{name}']"),
-            format!("params[\"{name}\"]"),
-        ] {
+        for form in
+            [format!("params.{name}"), format!("params['{name}']"), format!("params[\"{name}\"]")]
+        {
             variables.insert(form, value.clone());
         }
     }

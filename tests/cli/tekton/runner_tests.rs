@@ -11,10 +11,8 @@ fn task(steps: &[&str]) -> String {
     let head = "apiVersion: tekton.dev/v1\nkind: Task\nmetadata:\n  name: t\nspec:\n";
     let params = "  params:\n    - name: who\n      default: world\n";
     let workspaces = "  workspaces:\n    - name: w\n  steps:\n";
-    let steps: String = steps
-        .iter()
-        .map(|step| format!("    - {}\n", step.replace('\n', "\n      ")))
-        .collect();
+    let steps: String =
+        steps.iter().map(|step| format!("    - {}\n", step.replace('\n', "\n      "))).collect();
     format!("{head}{params}{workspaces}{steps}")
 }
 
@@ -66,15 +64,8 @@ fn a_failing_step_stops_the_task_unless_it_may_fail() {
 #[test]
 fn a_script_without_an_interpreter_stops_at_the_first_error() {
     let sandbox = Sandbox::new();
-    let report = run(
-        &sandbox,
-        &["name: a\nimage: i\nscript: |\n  false\n  echo no"],
-        &[],
-    );
-    assert_eq!(
-        (report.step("a").code, report.step("a").stdout.as_str()),
-        (Some(1), "")
-    );
+    let report = run(&sandbox, &["name: a\nimage: i\nscript: |\n  false\n  echo no"], &[]);
+    assert_eq!((report.step("a").code, report.step("a").stdout.as_str()), (Some(1), ""));
     // With one of its own it does not, as in the guides.
     let script = "name: a\nimage: i\nscript: |\n  #!/bin/sh\n  false\n  echo yes";
     let report = run(&sandbox, &[script], &[]);
@@ -101,17 +92,9 @@ fn unknown_variables_workspaces_and_params_are_errors() {
     let error = run.run().expect_err("a typo in a variable");
     assert_eq!(error, "unknown variable $(steps.step-typo.exitCode.path)");
     let problem = |workspaces: &[(&str, &Path)], params: &[(&str, &str)]| {
-        TaskRun::new(&yaml, &root, workspaces, params)
-            .err()
-            .expect("an error")
+        TaskRun::new(&yaml, &root, workspaces, params).err().expect("an error")
     };
     assert_eq!(problem(&[], &[]), "workspace w is not bound");
-    assert_eq!(
-        problem(&[("w", here), ("x", here)], &[]),
-        "workspace x is not declared"
-    );
-    assert_eq!(
-        problem(&[("w", here)], &[("p", "1")]),
-        "param p is not declared"
-    );
+    assert_eq!(problem(&[("w", here), ("x", here)], &[]), "workspace x is not declared");
+    assert_eq!(problem(&[("w", here)], &[("p", "1")]), "param p is not declared");
 }

@@ -99,18 +99,9 @@ fn what_is_no_task_is_refused() {
     let step = "steps: [{name: a, image: i, script: 'true'}]";
     let head = "metadata: {name: t}\nspec:";
     for (yaml, problem) in [
-        (
-            format!("apiVersion: v1\nkind: Task\n{head} {{{step}}}"),
-            "API version",
-        ),
-        (
-            format!("apiVersion: tekton.dev/v1\nkind: Pod\n{head} {{{step}}}"),
-            "not a Task",
-        ),
-        (
-            format!("apiVersion: tekton.dev/v1\nkind: Task\n{head} {{steps: []}}"),
-            "no steps",
-        ),
+        (format!("apiVersion: v1\nkind: Task\n{head} {{{step}}}"), "API version"),
+        (format!("apiVersion: tekton.dev/v1\nkind: Pod\n{head} {{{step}}}"), "not a Task"),
+        (format!("apiVersion: tekton.dev/v1\nkind: Task\n{head} {{steps: []}}"), "no steps"),
         (
             format!("apiVersion: tekton.dev/v1\nkind: Task\n{head} {{{step}, colour: red}}"),
             "colour",

@@ -3,14 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What a reference can begin with; anything else in `$(…)` is the shell's.
-const ROOTS: [&str; 6] = [
-    "params",
-    "workspaces",
-    "steps",
-    "results",
-    "context",
-    "tasks",
-];
+const ROOTS: [&str; 6] = ["params", "workspaces", "steps", "results", "context", "tasks"];
 
 /// The values of all variables of one task run.
 pub(crate) type Variables = BTreeMap<String, String>;
@@ -25,9 +18,8 @@ pub(crate) fn substitute(text: &str, variables: &Variables) -> Result<String, St
         out.push_str(before);
         match reference(after) {
             Some(name) => {
-                let value = variables
-                    .get(name)
-                    .ok_or_else(|| format!("unknown variable $({name})"))?;
+                let value =
+                    variables.get(name).ok_or_else(|| format!("unknown variable $({name})"))?;
                 out.push_str(value);
                 rest = &after[name.len() + 1..];
             }
@@ -66,10 +58,7 @@ fn references_are_replaced_and_commands_are_not() {
             "if [ $(cat $(steps.step-a.exitCode.path)) -eq 0 ]; then",
             "if [ $(cat /s/a) -eq 0 ]; then",
         ),
-        (
-            "$(btdt hash package-lock.json)",
-            "$(btdt hash package-lock.json)",
-        ),
+        ("$(btdt hash package-lock.json)", "$(btdt hash package-lock.json)"),
         ("$(params) $(steps) $(date)", "$(params) $(steps) $(date)"),
         ("$(params['x'])$(params['x'])", "11"),
         ("$CACHE_KEY $((1 + 2)) $(", "$CACHE_KEY $((1 + 2)) $("),
@@ -81,12 +70,7 @@ fn references_are_replaced_and_commands_are_not() {
 #[test]
 fn unknown_references_are_errors() {
     let variables = Variables::new();
-    for name in [
-        "workspaces.nope.path",
-        "steps.step-x.exitCode.path",
-        "params.p",
-        "context.x",
-    ] {
+    for name in ["workspaces.nope.path", "steps.step-x.exitCode.path", "params.p", "context.x"] {
         let error = substitute(&format!("a $({name}) b"), &variables).expect_err(name);
         assert_eq!(error, format!("unknown variable $({name})"));
     }

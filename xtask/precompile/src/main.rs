@@ -13,9 +13,7 @@ fn main() -> Result<()> {
     };
     let mut config = btdt_engine_config::config();
     // Without an explicit target the build machine's CPU features would be baked in.
-    config
-        .target(target)
-        .with_context(|| format!("unknown target: {target}"))?;
+    config.target(target).with_context(|| format!("unknown target: {target}"))?;
     let engine = wasmtime::Engine::new(&config)?;
     let component = fs::read(input).with_context(|| format!("could not read {input}"))?;
     let compiled = engine

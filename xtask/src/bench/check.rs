@@ -63,11 +63,7 @@ impl Differences {
 
     /// What is not kept, without numbers, for a list of what each tool loses.
     pub(super) fn summary(&self) -> Vec<&'static str> {
-        self.counts()
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, _)| name)
-            .collect()
+        self.counts().into_iter().filter(|(_, count)| *count > 0).map(|(name, _)| name).collect()
     }
 
     fn counts(&self) -> [(&'static str, u64); 8] {
@@ -79,10 +75,7 @@ impl Differences {
             ("link target", self.target),
             ("mode", self.mode),
             ("modification time", self.time),
-            (
-                "fraction of a second of the modification time",
-                self.fraction,
-            ),
+            ("fraction of a second of the modification time", self.fraction),
         ]
     }
 
@@ -196,9 +189,7 @@ impl Comparison {
 
 fn names(directory: &Path) -> Result<BTreeSet<OsString>> {
     let list = || {
-        fs::read_dir(directory)?
-            .map(|entry| Ok(entry?.file_name()))
-            .collect::<std::io::Result<_>>()
+        fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<_>>()
     };
     list().with_context(|| format!("could not list {}", directory.display()))
 }
@@ -291,13 +282,7 @@ mod tests {
         let differences = pair.compare(Extras::Count);
         assert_eq!(
             differences,
-            Differences {
-                extra: 1,
-                content: 1,
-                mode: 1,
-                fraction: 1,
-                ..Differences::default()
-            }
+            Differences { extra: 1, content: 1, mode: 1, fraction: 1, ..Differences::default() }
         );
         assert!(differences.damage());
         assert_eq!(pair.compare(Extras::Allow).extra, 0);

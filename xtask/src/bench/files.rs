@@ -118,10 +118,7 @@ pub(super) fn file_system(directory: &Path) -> String {
     // GNU's `df -T` puts the type into the second column.
     let output = process::capture(Command::new("df").args(["-P", "-T"]).arg(directory));
     let text = output.unwrap_or_default();
-    let kind = text
-        .lines()
-        .nth(1)
-        .and_then(|line| line.split_whitespace().nth(1));
+    let kind = text.lines().nth(1).and_then(|line| line.split_whitespace().nth(1));
     kind.unwrap_or("unknown").to_owned()
 }
 
@@ -145,10 +142,7 @@ mod tests {
         fs::write(root.path().join("c"), "1").unwrap();
         let expected = Totals { files: 2, bytes: 6 };
         assert_eq!(totals(root.path()).unwrap(), expected);
-        assert_eq!(
-            totals(&root.path().join("none")).unwrap(),
-            Totals::default()
-        );
+        assert_eq!(totals(&root.path().join("none")).unwrap(), Totals::default());
     }
 
     #[test]

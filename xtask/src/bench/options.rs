@@ -91,8 +91,7 @@ impl Options {
             "--tools" => {
                 for name in value.split(',') {
                     let tool = Tool::by_name(name);
-                    self.tools
-                        .push(tool.with_context(|| format!("no rival is called `{name}`"))?);
+                    self.tools.push(tool.with_context(|| format!("no rival is called `{name}`"))?);
                 }
             }
             _ => {
@@ -157,10 +156,7 @@ mod tests {
 
     #[test]
     fn values_may_be_attached_or_not() {
-        for line in [
-            "--runs 7 --only store --dir /x",
-            "--runs=7 --only=store --dir=/x",
-        ] {
+        for line in ["--runs 7 --only store --dir /x", "--runs=7 --only=store --dir=/x"] {
             let options = parse(line).unwrap();
             assert_eq!(options.runs, 7);
             assert_eq!(options.directory, Some(PathBuf::from("/x")));
@@ -174,13 +170,7 @@ mod tests {
     fn only_complete_results_are_written() {
         assert!(parse("").unwrap().writes());
         assert!(parse("--memory --runs 9").unwrap().writes());
-        for line in [
-            "--quick",
-            "--only store",
-            "--tools tar",
-            "--no-write",
-            "--without-btdt",
-        ] {
+        for line in ["--quick", "--only store", "--tools tar", "--no-write", "--without-btdt"] {
             assert!(!parse(line).unwrap().writes(), "{line}");
         }
     }

@@ -43,11 +43,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if !options.without_btdt {
         tools.add_ours(build::build(&workspace, Profile::Release, None)?);
     }
-    let bench = Bench {
-        workspace: &workspace,
-        options: &options,
-        tools: &tools,
-    };
+    let bench = Bench { workspace: &workspace, options: &options, tools: &tools };
     bench.run()
 }
 
@@ -121,11 +117,7 @@ impl Bench<'_> {
             _ => None,
         };
         let scratch = self.scratch(group)?;
-        let runner = Runner {
-            tools: self.tools,
-            scratch: &scratch,
-            runs: self.options.runs,
-        };
+        let runner = Runner { tools: self.tools, scratch: &scratch, runs: self.options.runs };
         let mut outcomes = Vec::new();
         match group {
             Group::Hash => {
@@ -168,11 +160,7 @@ impl Bench<'_> {
             return directory.clone();
         }
         let memory = Path::new(MEMORY_DIRECTORY);
-        if memory.is_dir() {
-            memory.to_path_buf()
-        } else {
-            self.on_disk()
-        }
+        if memory.is_dir() { memory.to_path_buf() } else { self.on_disk() }
     }
 
     fn on_disk(&self) -> PathBuf {

@@ -59,20 +59,12 @@ pub(super) struct Text {
 impl Text {
     /// Words: about as hard for a compressor as source code.
     pub(super) fn words(seed: u64) -> Self {
-        Self {
-            phrases: vocabulary(seed, 8192, 2..10),
-            new_every: 16,
-            new_length: 6,
-        }
+        Self { phrases: vocabulary(seed, 8192, 2..10), new_every: 16, new_length: 6 }
     }
 
     /// Long repetitions and new data, as in programs and archives: less work for each byte.
     pub(super) fn records(seed: u64) -> Self {
-        Self {
-            phrases: vocabulary(seed, 1024, 64..320),
-            new_every: 2,
-            new_length: 160,
-        }
+        Self { phrases: vocabulary(seed, 1024, 64..320), new_every: 2, new_length: 160 }
     }
 
     /// Fills the buffer; the same state of `random` gives the same text.

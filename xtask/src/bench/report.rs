@@ -45,9 +45,8 @@ impl Report<'_> {
         list(&mut text, "Trees", &self.trees);
         list(&mut text, "Versions", &self.versions);
         let missing = self.missing.iter();
-        let missing: Vec<_> = missing
-            .map(|(tool, why)| format!("{}: {why}", tool.title()))
-            .collect();
+        let missing: Vec<_> =
+            missing.map(|(tool, why)| format!("{}: {why}", tool.title())).collect();
         list(&mut text, "Not measured", &missing);
         let _ = writeln!(
             text,
@@ -64,9 +63,7 @@ impl Report<'_> {
     }
 
     fn rows(&self) -> impl Iterator<Item = &'static Row> {
-        rows::ALL
-            .iter()
-            .filter(|row| self.outcomes.iter().any(|outcome| outcome.row == *row))
+        rows::ALL.iter().filter(|row| self.outcomes.iter().any(|outcome| outcome.row == *row))
     }
 
     fn outcome(&self, row: &Row, tool: Tool) -> Option<&Outcome> {
@@ -81,9 +78,8 @@ impl Report<'_> {
     fn summary(&self) -> Vec<Vec<String>> {
         let measured = |tool: &Tool| self.outcomes.iter().any(|outcome| outcome.tool == *tool);
         let rivals: Vec<Tool> = Tool::ALL[1..].iter().copied().filter(measured).collect();
-        let mut head = ["operation", "btdt", "target", "target here", "met"]
-            .map(str::to_owned)
-            .to_vec();
+        let mut head =
+            ["operation", "btdt", "target", "target here", "met"].map(str::to_owned).to_vec();
         head.extend(rivals.iter().map(|tool| tool.title().to_owned()));
         let mut table = vec![head];
         for row in self.rows() {
@@ -116,17 +112,10 @@ impl Report<'_> {
         let mut parts = Vec::new();
         parts.extend(target.seconds.map(|seconds| format!("{seconds} s")));
         parts.extend(target.cache.map(numbers::bytes));
-        parts.extend(
-            target
-                .added
-                .map(|added| format!("+{}", numbers::bytes(added))),
-        );
+        parts.extend(target.added.map(|added| format!("+{}", numbers::bytes(added))));
         let peak = target.peak.filter(|_| row.group.is_for_memory());
         parts.extend(peak.map(|peak| format!("{} of memory", numbers::bytes(peak))));
-        let met = match self
-            .outcome(row, Tool::Ours)
-            .filter(|ours| !ours.samples.is_empty())
-        {
+        let met = match self.outcome(row, Tool::Ours).filter(|ours| !ours.samples.is_empty()) {
             None => NOTHING.to_owned(),
             Some(ours) => {
                 let missed = missed(ours, row, here);
@@ -242,11 +231,7 @@ fn result(outcome: &Outcome, row: &Row) -> String {
         let _ = write!(text, ", +{}", size(|sample| sample.added));
     }
     if row.group.is_for_memory() {
-        let _ = write!(
-            text,
-            ", {}",
-            peak(outcome).map_or(NOTHING.into(), numbers::bytes)
-        );
+        let _ = write!(text, ", {}", peak(outcome).map_or(NOTHING.into(), numbers::bytes));
     }
     text
 }
@@ -280,11 +265,7 @@ fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
-        cells
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max(3)
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0).max(3)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
@@ -367,10 +348,7 @@ mod tests {
         let met = verdict(&[ours(2300, 1), rival()]);
         assert_eq!((met.met.as_str(), met.here.as_str()), ("yes", "2.40 s"));
         assert_eq!(verdict(&[ours(2500, 1), rival()]).met, "**no**: time");
-        assert_eq!(
-            verdict(&[ours(1000, 200_000_000), rival()]).met,
-            "**no**: size"
-        );
+        assert_eq!(verdict(&[ours(1000, 200_000_000), rival()]).met, "**no**: size");
         assert_eq!(verdict(&[rival()]).met, NOTHING);
     }
 
@@ -378,10 +356,7 @@ mod tests {
     fn the_text_names_what_was_measured_and_what_was_not() {
         let mut lossy = outcome("restore", Tool::Tar, &[850], None);
         lossy.lost.insert("mode");
-        let outcomes = [
-            outcome("restore", Tool::Ours, &[400, 500, 425], None),
-            lossy,
-        ];
+        let outcomes = [outcome("restore", Tool::Ours, &[400, 500, 425], None), lossy];
         let report = Report {
             outcomes: &outcomes,
             missing: &[(Tool::Restic, "restic is not installed".to_owned())],
@@ -391,13 +366,7 @@ mod tests {
             runs: 3,
         };
         let text = report.text();
-        for part in [
-            "a machine",
-            "tar 1",
-            "restic is not",
-            "0.85 s (2.0x)",
-            "- tar: mode",
-        ] {
+        for part in ["a machine", "tar 1", "restic is not", "0.85 s (2.0x)", "- tar: mode"] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
         assert!(text.lines().all(|line| line == line.trim_end()), "{text}");

@@ -94,15 +94,9 @@ const MB: u64 = 1_000_000;
 const PEAK: u64 = 160 * MB;
 
 const MANY: Group = Group::Generated(Generated::Small { count: 307_000 });
-const LARGE: Group = Group::Generated(Generated::Large {
-    count: 4,
-    size: 500 * MB,
-});
+const LARGE: Group = Group::Generated(Generated::Large { count: 4, size: 500 * MB });
 const MEMORY_MANY: Group = Group::Memory(Generated::Small { count: 400_000 });
-const MEMORY_LARGE: Group = Group::Memory(Generated::Large {
-    count: 1,
-    size: 10_000 * MB,
-});
+const MEMORY_LARGE: Group = Group::Memory(Generated::Large { count: 1, size: 10_000 * MB });
 
 const STORE_TOOLS: &[Tool] = &[
     Tool::Ours,
@@ -113,32 +107,13 @@ const STORE_TOOLS: &[Tool] = &[
     Tool::Rsync,
     Tool::Restic,
 ];
-const RESTORE_TOOLS: &[Tool] = &[
-    Tool::Ours,
-    Tool::Original,
-    Tool::TarZstd,
-    Tool::Tar,
-    Tool::Rsync,
-    Tool::Restic,
-    Tool::Cp,
-];
+const RESTORE_TOOLS: &[Tool] =
+    &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::Tar, Tool::Rsync, Tool::Restic, Tool::Cp];
 /// Without restic, which stops at symlinks that exist already.
-const OVER_TOOLS: &[Tool] = &[
-    Tool::Ours,
-    Tool::Original,
-    Tool::TarZstd,
-    Tool::Tar,
-    Tool::Rsync,
-    Tool::Git,
-];
+const OVER_TOOLS: &[Tool] =
+    &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::Tar, Tool::Rsync, Tool::Git];
 const MANY_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::Tar];
-const LARGE_TOOLS: &[Tool] = &[
-    Tool::Ours,
-    Tool::Original,
-    Tool::TarZstd,
-    Tool::TarZstd1,
-    Tool::Cp,
-];
+const LARGE_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::TarZstd1, Tool::Cp];
 const MEMORY_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original, Tool::TarZstd];
 
 /// All rows; those of one group stand together, and of a generated tree the store comes first.
@@ -149,10 +124,7 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Hash,
         step: Step::Hash,
         tools: &[Tool::Ours, Tool::Original, Tool::Sha256sum],
-        target: Target {
-            seconds: Some(0.015),
-            ..NO_TARGET
-        },
+        target: Target { seconds: Some(0.015), ..NO_TARGET },
         figures: &[],
     },
     Row {
@@ -161,16 +133,8 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Node,
         step: Step::Store,
         tools: STORE_TOOLS,
-        target: Target {
-            seconds: Some(1.2),
-            cache: Some(135 * MB),
-            ..NO_TARGET
-        },
-        figures: &[
-            (Tool::Original, 0.74),
-            (Tool::TarZstd, 2.13),
-            (Tool::TarZstd1, 1.67),
-        ],
+        target: Target { seconds: Some(1.2), cache: Some(135 * MB), ..NO_TARGET },
+        figures: &[(Tool::Original, 0.74), (Tool::TarZstd, 2.13), (Tool::TarZstd1, 1.67)],
     },
     Row {
         name: "store-again",
@@ -178,16 +142,8 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Node,
         step: Step::StoreAgain,
         tools: STORE_TOOLS,
-        target: Target {
-            seconds: Some(0.5),
-            added: Some(62 * MB),
-            ..NO_TARGET
-        },
-        figures: &[
-            (Tool::Original, 0.77),
-            (Tool::TarZstd, 2.19),
-            (Tool::Restic, 4.3),
-        ],
+        target: Target { seconds: Some(0.5), added: Some(62 * MB), ..NO_TARGET },
+        figures: &[(Tool::Original, 0.77), (Tool::TarZstd, 2.19), (Tool::Restic, 4.3)],
     },
     Row {
         name: "restore",
@@ -195,15 +151,8 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Node,
         step: Step::Restore,
         tools: RESTORE_TOOLS,
-        target: Target {
-            seconds: Some(0.8),
-            ..NO_TARGET
-        },
-        figures: &[
-            (Tool::Original, 1.51),
-            (Tool::TarZstd, 1.26),
-            (Tool::Tar, 0.85),
-        ],
+        target: Target { seconds: Some(0.8), ..NO_TARGET },
+        figures: &[(Tool::Original, 1.51), (Tool::TarZstd, 1.26), (Tool::Tar, 0.85)],
     },
     Row {
         name: "restore-identical",
@@ -211,10 +160,7 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Node,
         step: Step::RestoreOverIdentical,
         tools: OVER_TOOLS,
-        target: Target {
-            seconds: Some(0.15),
-            ..NO_TARGET
-        },
+        target: Target { seconds: Some(0.15), ..NO_TARGET },
         figures: &[
             (Tool::Original, 2.1),
             (Tool::TarZstd, 1.9),
@@ -228,10 +174,7 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Node,
         step: Step::RestoreOverDifferent,
         tools: OVER_TOOLS,
-        target: Target {
-            seconds: Some(0.35),
-            ..NO_TARGET
-        },
+        target: Target { seconds: Some(0.35), ..NO_TARGET },
         figures: &[
             (Tool::Original, 2.1),
             (Tool::TarZstd, 1.8),
@@ -245,15 +188,8 @@ pub(super) const ALL: &[Row] = &[
         group: MANY,
         step: Step::Store,
         tools: MANY_TOOLS,
-        target: Target {
-            seconds: Some(3.0),
-            ..NO_TARGET
-        },
-        figures: &[
-            (Tool::Original, 3.0),
-            (Tool::TarZstd, 3.9),
-            (Tool::Tar, 2.2),
-        ],
+        target: Target { seconds: Some(3.0), ..NO_TARGET },
+        figures: &[(Tool::Original, 3.0), (Tool::TarZstd, 3.9), (Tool::Tar, 2.2)],
     },
     Row {
         name: "files-restore",
@@ -261,15 +197,8 @@ pub(super) const ALL: &[Row] = &[
         group: MANY,
         step: Step::Restore,
         tools: MANY_TOOLS,
-        target: Target {
-            seconds: Some(2.8),
-            ..NO_TARGET
-        },
-        figures: &[
-            (Tool::Original, 10.0),
-            (Tool::TarZstd, 4.8),
-            (Tool::Tar, 4.1),
-        ],
+        target: Target { seconds: Some(2.8), ..NO_TARGET },
+        figures: &[(Tool::Original, 10.0), (Tool::TarZstd, 4.8), (Tool::Tar, 4.1)],
     },
     Row {
         name: "large-store",
@@ -277,16 +206,8 @@ pub(super) const ALL: &[Row] = &[
         group: LARGE,
         step: Step::Store,
         tools: LARGE_TOOLS,
-        target: Target {
-            seconds: Some(2.0),
-            cache: Some(1410 * MB),
-            ..NO_TARGET
-        },
-        figures: &[
-            (Tool::Original, 1.3),
-            (Tool::TarZstd, 2.9),
-            (Tool::TarZstd1, 2.7),
-        ],
+        target: Target { seconds: Some(2.0), cache: Some(1410 * MB), ..NO_TARGET },
+        figures: &[(Tool::Original, 1.3), (Tool::TarZstd, 2.9), (Tool::TarZstd1, 2.7)],
     },
     Row {
         name: "large-restore",
@@ -294,59 +215,19 @@ pub(super) const ALL: &[Row] = &[
         group: LARGE,
         step: Step::Restore,
         tools: LARGE_TOOLS,
-        target: Target {
-            seconds: Some(1.2),
-            ..NO_TARGET
-        },
-        figures: &[
-            (Tool::Original, 1.3),
-            (Tool::TarZstd, 2.2),
-            (Tool::TarZstd1, 2.2),
-        ],
+        target: Target { seconds: Some(1.2), ..NO_TARGET },
+        figures: &[(Tool::Original, 1.3), (Tool::TarZstd, 2.2), (Tool::TarZstd1, 2.2)],
     },
-    memory_row(
-        "memory-files-store",
-        "400,000 files: store",
-        MEMORY_MANY,
-        Step::Store,
-    ),
-    memory_row(
-        "memory-files-restore",
-        "400,000 files: restore",
-        MEMORY_MANY,
-        Step::Restore,
-    ),
-    memory_row(
-        "memory-large-store",
-        "one file of 10 GB: store",
-        MEMORY_LARGE,
-        Step::Store,
-    ),
-    memory_row(
-        "memory-large-restore",
-        "one file of 10 GB: restore",
-        MEMORY_LARGE,
-        Step::Restore,
-    ),
+    memory_row("memory-files-store", "400,000 files: store", MEMORY_MANY, Step::Store),
+    memory_row("memory-files-restore", "400,000 files: restore", MEMORY_MANY, Step::Restore),
+    memory_row("memory-large-store", "one file of 10 GB: store", MEMORY_LARGE, Step::Store),
+    memory_row("memory-large-restore", "one file of 10 GB: restore", MEMORY_LARGE, Step::Restore),
 ];
 
-const NO_TARGET: Target = Target {
-    seconds: None,
-    cache: None,
-    added: None,
-    peak: Some(PEAK),
-};
+const NO_TARGET: Target = Target { seconds: None, cache: None, added: None, peak: Some(PEAK) };
 
 const fn memory_row(name: &'static str, title: &'static str, group: Group, step: Step) -> Row {
-    Row {
-        name,
-        title,
-        group,
-        step,
-        tools: MEMORY_TOOLS,
-        target: NO_TARGET,
-        figures: &[],
-    }
+    Row { name, title, group, step, tools: MEMORY_TOOLS, target: NO_TARGET, figures: &[] }
 }
 
 #[cfg(test)]

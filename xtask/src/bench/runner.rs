@@ -45,13 +45,7 @@ pub(super) struct Outcome {
 
 impl Outcome {
     fn new(row: &'static Row, tool: Tool) -> Self {
-        Self {
-            row,
-            tool,
-            samples: Vec::new(),
-            lost: BTreeSet::new(),
-            failure: None,
-        }
+        Self { row, tool, samples: Vec::new(), lost: BTreeSet::new(), failure: None }
     }
 
     /// Takes in the result of a run; a failure of btdt itself ends the bench.
@@ -116,10 +110,7 @@ impl Runner<'_> {
         println!("{}", row.title);
         let mut outcomes = self.outcomes(row);
         for round in usize::from(!warm_up)..=runs {
-            for outcome in outcomes
-                .iter_mut()
-                .filter(|outcome| outcome.failure.is_none())
-            {
+            for outcome in outcomes.iter_mut().filter(|outcome| outcome.failure.is_none()) {
                 outcome.take(run(outcome.tool), round > 0)?;
             }
         }
@@ -128,11 +119,7 @@ impl Runner<'_> {
     }
 
     fn outcomes(&self, row: &'static Row) -> Vec<Outcome> {
-        let available = row
-            .tools
-            .iter()
-            .copied()
-            .filter(|tool| self.tools.has(*tool));
+        let available = row.tools.iter().copied().filter(|tool| self.tools.has(*tool));
         available.map(|tool| Outcome::new(row, tool)).collect()
     }
 
@@ -169,21 +156,13 @@ impl Runner<'_> {
         let invocation = self.tools.store(tool, tree, cache, key, previous);
         let usage = self.measure(&invocation)?;
         let after = files::totals(cache)?.bytes;
-        Ok(Sample {
-            usage,
-            cache: Some(after),
-            added: Some(after.saturating_sub(before)),
-        })
+        Ok(Sample { usage, cache: Some(after), added: Some(after.saturating_sub(before)) })
     }
 }
 
 impl Sample {
     fn plain(usage: Usage) -> Self {
-        Self {
-            usage,
-            cache: None,
-            added: None,
-        }
+        Self { usage, cache: None, added: None }
     }
 }
 
@@ -201,20 +180,12 @@ impl<'a> NodeRunner<'a> {
         let bumped = runner.scratch.path("bumped");
         files::copy(&kept.base, &base)?;
         files::copy(&kept.bumped, &bumped)?;
-        Ok(Self {
-            runner,
-            base,
-            bumped,
-        })
+        Ok(Self { runner, base, bumped })
     }
 
     pub(super) fn row(&self, row: &'static Row) -> Result<Vec<Outcome>> {
         if row.step != Step::Store {
-            for tool in row
-                .tools
-                .iter()
-                .filter(|tool| self.runner.tools.has(**tool))
-            {
+            for tool in row.tools.iter().filter(|tool| self.runner.tools.has(**tool)) {
                 self.fill_cache(*tool)?;
             }
         }
@@ -275,9 +246,7 @@ impl<'a> NodeRunner<'a> {
             Step::RestoreOverDifferent => {
                 files::copy(&self.bumped, &destination)?;
                 let cache = self.filled_cache(tool);
-                runner
-                    .tools
-                    .announce(tool, &cache, BUMPED_KEY, &destination)?;
+                runner.tools.announce(tool, &cache, BUMPED_KEY, &destination)?;
                 // What only the other tree has stays, unless a tool is told otherwise.
                 self.restore(tool, &destination, Extras::Allow)
             }
@@ -365,10 +334,7 @@ fn show(outcomes: &[Outcome]) {
         if let Some(spread) = Spread::of_times(times) {
             let name = outcome.tool.title();
             let step = format!("{:?}", outcome.row.step);
-            println!(
-                "  {name:<14} {:>8}  ({step})",
-                numbers::seconds(spread.median)
-            );
+            println!("  {name:<14} {:>8}  ({step})", numbers::seconds(spread.median));
         }
     }
 }

@@ -121,9 +121,7 @@ impl Toolbox {
                     }
                 }
             } else if let Some(name) = tool.programs().iter().find(lacks) {
-                toolbox
-                    .missing
-                    .push((tool, format!("{name} is not installed")));
+                toolbox.missing.push((tool, format!("{name} is not installed")));
                 continue;
             }
             toolbox.available.push(tool);
@@ -228,10 +226,9 @@ impl Toolbox {
                     .env("GIT_WORK_TREE", tree)
                     .directory(tree)
             }
-            Tool::Cp | Tool::Sha256sum => Invocation::new("cp")
-                .arg("-a")
-                .arg(tree)
-                .arg(cache.join(key)),
+            Tool::Cp | Tool::Sha256sum => {
+                Invocation::new("cp").arg("-a").arg(tree).arg(cache.join(key))
+            }
         }
     }
 
@@ -253,9 +250,7 @@ impl Toolbox {
                 .arg(with_slash(&cache.join(key)))
                 .arg(with_slash(to)),
             // Its caches hold one snapshot when something is restored from them.
-            Tool::Restic => restic(cache)
-                .args(["restore", "latest", "--target"])
-                .arg(to),
+            Tool::Restic => restic(cache).args(["restore", "latest", "--target"]).arg(to),
             Tool::Git => git_environment(Invocation::new("git"))
                 .args(["checkout", "-q", "-f", "--detach", key])
                 .env("GIT_DIR", git_directory(cache))
@@ -288,10 +283,7 @@ impl Toolbox {
 }
 
 fn btdt(program: &Path, command: &str, cache: &Path, key: &str) -> Invocation {
-    Invocation::new(program)
-        .args([command, "-c"])
-        .arg(cache)
-        .args(["-k", key])
+    Invocation::new(program).args([command, "-c"]).arg(cache).args(["-k", key])
 }
 
 /// A script for `sh`, whose arguments are `$1`, `$2` and so on.
@@ -334,23 +326,11 @@ fn joined(prefix: &str, path: &Path) -> OsString {
 
 /// The first line of what a program says about its version.
 fn version(program: &Path) -> String {
-    let argument = if program.ends_with("restic") {
-        "version"
-    } else {
-        "--version"
-    };
-    let text = process::capture(
-        Invocation::new(program)
-            .arg(argument)
-            .command()
-            .env("LC_ALL", "C"),
-    );
+    let argument = if program.ends_with("restic") { "version" } else { "--version" };
+    let text =
+        process::capture(Invocation::new(program).arg(argument).command().env("LC_ALL", "C"));
     let text = text.unwrap_or_default();
-    let line = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_matches(['*', ' ']);
+    let line = text.lines().next().unwrap_or_default().trim_matches(['*', ' ']);
     if line.is_empty() {
         format!("{} (unknown version)", program.display())
     } else {
@@ -373,14 +353,7 @@ fn original(workspace: &Workspace, install: bool) -> Result<PathBuf> {
     let build = workspace.target_dir().join("bench/rival-build");
     let mut command = workspace.cargo();
     command
-        .args([
-            "install",
-            "btdt-cli",
-            "--version",
-            ORIGINAL_VERSION,
-            "--locked",
-            "--root",
-        ])
+        .args(["install", "btdt-cli", "--version", ORIGINAL_VERSION, "--locked", "--root"])
         .arg(&root)
         .env("CARGO_TARGET_DIR", &build);
     process::run(&mut command).context("could not install it")?;

@@ -130,12 +130,7 @@ impl Kept {
 }
 
 fn npm(project: &Path, command: &str) -> Result<()> {
-    process::run(
-        Command::new("npm")
-            .arg(command)
-            .args(NPM_OPTIONS)
-            .current_dir(project),
-    )
+    process::run(Command::new("npm").arg(command).args(NPM_OPTIONS).current_dir(project))
 }
 
 /// A tree that is generated.

@@ -136,12 +136,7 @@ fn list(tree: &Path) -> Result<BTreeMap<PathBuf, Metadata>> {
                 .with_context(context)?
                 .map(|entry| entry.map(|entry| entry.file_name()))
                 .collect();
-            pending.extend(
-                names
-                    .with_context(context)?
-                    .iter()
-                    .map(|name| path.join(name)),
-            );
+            pending.extend(names.with_context(context)?.iter().map(|name| path.join(name)));
         }
         found.insert(path, metadata);
     }
@@ -161,10 +156,7 @@ mod tests {
         symlink("file", directory.join("folder/link")).unwrap();
         for path in ["folder/file", "folder/empty", "folder", ""] {
             let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_000_000_007);
-            File::open(directory.join(path))
-                .unwrap()
-                .set_modified(time)
-                .unwrap();
+            File::open(directory.join(path)).unwrap().set_modified(time).unwrap();
         }
         directory.to_path_buf()
     }
@@ -181,9 +173,7 @@ mod tests {
 
     fn keeping_times(directory: &Path, change: impl Fn()) {
         let paths = [directory.join("folder/file"), directory.join("folder")];
-        let times = paths
-            .clone()
-            .map(|path| path.metadata().unwrap().modified().unwrap());
+        let times = paths.clone().map(|path| path.metadata().unwrap().modified().unwrap());
         change();
         for (path, time) in paths.iter().zip(times) {
             File::open(path).unwrap().set_modified(time).unwrap();
@@ -193,14 +183,9 @@ mod tests {
     #[test]
     fn every_kind_of_difference_is_found() {
         let message = after(|tree| {
-            keeping_times(tree, || {
-                fs::write(tree.join("folder/file"), "c0ntent").unwrap()
-            });
+            keeping_times(tree, || fs::write(tree.join("folder/file"), "c0ntent").unwrap());
         });
-        assert!(
-            message.contains("content differs: folder/file"),
-            "{message}"
-        );
+        assert!(message.contains("content differs: folder/file"), "{message}");
         let message = after(|tree| {
             let mode = Permissions::from_mode(0o700);
             fs::set_permissions(tree.join("folder/file"), mode).unwrap();
@@ -210,18 +195,12 @@ mod tests {
             let file = File::open(tree.join("folder/empty")).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         });
-        assert!(
-            message.contains("modification time differs: folder/empty"),
-            "{message}"
-        );
+        assert!(message.contains("modification time differs: folder/empty"), "{message}");
         let message = after(|tree| {
             fs::remove_file(tree.join("folder/link")).unwrap();
             symlink("elsewhere", tree.join("folder/link")).unwrap();
         });
-        assert!(
-            message.contains("link target differs: folder/link"),
-            "{message}"
-        );
+        assert!(message.contains("link target differs: folder/link"), "{message}");
         let message = after(|tree| fs::remove_dir(tree.join("folder/empty")).unwrap());
         assert!(message.contains("missing: folder/empty"), "{message}");
         let message = after(|tree| fs::write(tree.join("new"), "").unwrap());

@@ -130,11 +130,7 @@ impl Demo {
 
     fn store_second(&mut self, changes: &Changes) -> Result<()> {
         let outcome = self.store(SECOND_KEY, &self.second)?;
-        let Changes {
-            edited,
-            added,
-            deleted,
-        } = changes;
+        let Changes { edited, added, deleted } = changes;
         self.row(
             format!("store {SECOND_KEY}"),
             &outcome,
@@ -221,10 +217,7 @@ impl Demo {
     fn btdt(&self, operation: &str, keys: &[&str], flags: &[&str], path: &Path) -> Result<Outcome> {
         let mut command = Command::new(&self.program);
         command.arg(operation).arg("--cache").arg(&self.cache);
-        command
-            .args(["--keys", &keys.join(",")])
-            .args(flags)
-            .arg(path);
+        command.args(["--keys", &keys.join(",")]).args(flags).arg(path);
         println!("$ {}", self.short(&process::display(&command)));
         let start = Instant::now();
         let output = command.output().context("could not start btdt")?;
@@ -263,11 +256,7 @@ impl Outcome {
     /// Checks the exit code and the standard output.
     fn expect(&self, code: i32, stdout: &str) -> Result<()> {
         if self.code != Some(code) {
-            bail!(
-                "btdt ended with {:?} instead of exit code {code}: {}",
-                self.code,
-                self.stderr
-            );
+            bail!("btdt ended with {:?} instead of exit code {code}: {}", self.code, self.stderr);
         }
         if self.stdout != stdout {
             bail!("btdt printed {:?} instead of {stdout:?}", self.stdout);
@@ -289,10 +278,7 @@ mod tests {
             stderr: "Error: broken".into(),
         };
         outcome.expect(1, "Restored key a\n").unwrap();
-        let message = outcome
-            .expect(0, "Restored key a\n")
-            .unwrap_err()
-            .to_string();
+        let message = outcome.expect(0, "Restored key a\n").unwrap_err().to_string();
         assert!(message.contains("Error: broken"), "{message}");
         assert!(outcome.expect(1, "Restored key b\n").is_err());
     }

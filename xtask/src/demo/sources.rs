@@ -43,21 +43,14 @@ pub(super) fn dependencies(workspace: &Workspace) -> Result<Vec<PathBuf>> {
 fn registry_crates(metadata: &str) -> Result<Vec<PathBuf>> {
     let metadata: Value =
         serde_json::from_str(metadata).context("cargo's metadata can't be parsed")?;
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo's metadata has no packages")?;
+    let packages = metadata["packages"].as_array().context("cargo's metadata has no packages")?;
     let mut crates = Vec::new();
     for package in packages {
         let source = package["source"].as_str().unwrap_or_default();
-        if !["registry+", "sparse+"]
-            .iter()
-            .any(|kind| source.starts_with(kind))
-        {
+        if !["registry+", "sparse+"].iter().any(|kind| source.starts_with(kind)) {
             continue;
         }
-        let manifest = package["manifest_path"]
-            .as_str()
-            .context("a package has no manifest")?;
+        let manifest = package["manifest_path"].as_str().context("a package has no manifest")?;
         crates.extend(Path::new(manifest).parent().map(Path::to_path_buf));
     }
     crates.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
@@ -129,16 +122,9 @@ pub(super) fn change(tree: &Path) -> Result<Changes> {
         content.extend(b"\n// Edited by the demo.\n");
         fs::write(path, content).with_context(|| format!("could not edit {}", path.display()))?;
     }
-    fs::write(
-        edited[0].with_file_name("added_by_the_demo.rs"),
-        "//! New.\n",
-    )?;
+    fs::write(edited[0].with_file_name("added_by_the_demo.rs"), "//! New.\n")?;
     fs::remove_file(deleted)?;
-    Ok(Changes {
-        edited: edited.len(),
-        added: 1,
-        deleted: 1,
-    })
+    Ok(Changes { edited: edited.len(), added: 1, deleted: 1 })
 }
 
 fn first_rust_file(directory: &Path) -> Result<Option<PathBuf>> {

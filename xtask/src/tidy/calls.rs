@@ -24,11 +24,7 @@ const BANS: &[Ban] = &[
     },
     Ban {
         calls: &["env::var", "env::args"],
-        except: &[
-            "host-cli/src/main.rs",
-            "host-cli/src/environment.rs",
-            "xtask/",
-        ],
+        except: &["host-cli/src/main.rs", "host-cli/src/environment.rs", "xtask/"],
         except_tests: true,
         advice: "only host-cli's main.rs and environment.rs read arguments and environment",
     },
@@ -54,11 +50,7 @@ pub(super) fn banned_calls(file: &SourceFile) -> Vec<Finding> {
     let first_test_line = file.first_test_line();
     let mut findings = Vec::new();
     for ban in BANS.iter().filter(|ban| !ban.excepts(&file.path)) {
-        let last_line = if ban.except_tests {
-            first_test_line - 1
-        } else {
-            usize::MAX
-        };
+        let last_line = if ban.except_tests { first_test_line - 1 } else { usize::MAX };
         for (index, line) in file.code.lines().take(last_line).enumerate() {
             if has_call(line, ban.calls) {
                 findings.push(Finding::new(file, index + 1, ban.advice));
@@ -82,10 +74,9 @@ impl Ban {
 /// Whether a line of masked code has one of the calls as a whole word.
 fn has_call(line: &str, calls: &[&str]) -> bool {
     let word = |c: char| c.is_alphanumeric() || c == '_';
-    calls.iter().any(|call| {
-        line.match_indices(call)
-            .any(|(start, _)| !line[..start].ends_with(word))
-    })
+    calls
+        .iter()
+        .any(|call| line.match_indices(call).any(|(start, _)| !line[..start].ends_with(word)))
 }
 
 #[cfg(test)]
@@ -110,20 +101,12 @@ mod tests {
             assert_eq!(found("tests/cli/main.rs", &text), NONE);
         }
         assert_eq!(found("a/src/lib.rs", "my_print!(x);\n"), NONE);
-        assert_eq!(
-            found("a/src/lib.rs", "// println!(x)\nf(\"print!\");\n"),
-            NONE
-        );
+        assert_eq!(found("a/src/lib.rs", "// println!(x)\nf(\"print!\");\n"), NONE);
     }
 
     #[test]
     fn environment() {
-        for call in [
-            "std::env::var(x)",
-            "env::var_os(x)",
-            "env::vars()",
-            "env::args()",
-        ] {
+        for call in ["std::env::var(x)", "env::var_os(x)", "env::vars()", "env::args()"] {
             assert_eq!(found("host-runtime/src/lib.rs", call), [1], "{call}");
             assert_eq!(found("host-cli/src/environment.rs", call), NONE);
         }

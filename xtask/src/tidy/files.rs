@@ -23,16 +23,8 @@ pub(super) struct SourceFile {
 
 impl SourceFile {
     pub(super) fn new(path: &str, text: &str) -> Self {
-        let code = if path.ends_with(".rs") {
-            mask::mask(text)
-        } else {
-            String::new()
-        };
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code,
-        }
+        let code = if path.ends_with(".rs") { mask::mask(text) } else { String::new() };
+        Self { path: path.to_owned(), text: text.to_owned(), code }
     }
 
     pub(super) fn is_rust(&self) -> bool {
@@ -73,10 +65,7 @@ impl SourceFile {
         let begins = |pair: &[&str]| {
             pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{')
         };
-        lines
-            .windows(2)
-            .position(begins)
-            .map_or(lines.len() + 1, |index| index + 1)
+        lines.windows(2).position(begins).map_or(lines.len() + 1, |index| index + 1)
     }
 }
 

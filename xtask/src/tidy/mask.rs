@@ -141,11 +141,7 @@ mod tests {
         let masked = mask(text);
         assert_eq!(masked.chars().count(), text.chars().count());
         assert_eq!(masked.lines().count(), text.lines().count());
-        masked
-            .split(' ')
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ")
+        masked.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -167,10 +163,7 @@ mod tests {
     #[test]
     fn characters_disappear_and_lifetimes_stay() {
         assert_eq!(squeezed(r"f('{', '\'', '\u{7b}', 'x')"), "f( , , , )");
-        assert_eq!(
-            squeezed("fn f<'a>(x: &'a str) {}"),
-            "fn f<'a>(x: &'a str) {}"
-        );
+        assert_eq!(squeezed("fn f<'a>(x: &'a str) {}"), "fn f<'a>(x: &'a str) {}");
         assert_eq!(squeezed("'outer: loop {}"), "'outer: loop {}");
     }
 

@@ -74,11 +74,7 @@ fn check(files: &[SourceFile]) -> Vec<Finding> {
 
 impl Finding {
     fn new(file: &SourceFile, line: usize, message: impl Into<String>) -> Self {
-        Self {
-            path: file.path.clone(),
-            line,
-            message: message.into(),
-        }
+        Self { path: file.path.clone(), line, message: message.into() }
     }
 }
 

@@ -29,13 +29,7 @@ fn table<'a>(text: &'a str, name: &str) -> Option<impl Iterator<Item = &'a str>>
 
 /// The changelog has a place for what is being done, or tells of the current version.
 pub(super) fn changelog(files: &[SourceFile]) -> Vec<Finding> {
-    let finding = |message: String| {
-        vec![Finding {
-            path: "CHANGELOG.md".into(),
-            line: 0,
-            message,
-        }]
-    };
+    let finding = |message: String| vec![Finding { path: "CHANGELOG.md".into(), line: 0, message }];
     let by_path = |path: &str| files.iter().find(|file| file.path == path);
     let Some(file) = by_path("CHANGELOG.md") else {
         return finding("is missing".into());
@@ -49,10 +43,7 @@ pub(super) fn changelog(files: &[SourceFile]) -> Vec<Finding> {
         let name = name.trim_matches(['[', ']']);
         name == "Unreleased" || Some(name) == version.as_deref()
     };
-    let mut headings = file
-        .text
-        .lines()
-        .filter_map(|line| line.strip_prefix("## "));
+    let mut headings = file.text.lines().filter_map(|line| line.strip_prefix("## "));
     if headings.any(wanted) {
         return Vec::new();
     }
@@ -100,14 +91,9 @@ fn links(text: &str) -> Vec<(usize, String)> {
 
 fn line_targets(line: &str) -> Vec<String> {
     let inline = line.split("](").skip(1).filter_map(inline_target);
-    let definition = line
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once("]: "))
-        .map(|(_, target)| target);
-    inline
-        .chain(definition)
-        .filter_map(relative_target)
-        .collect()
+    let definition =
+        line.strip_prefix('[').and_then(|rest| rest.split_once("]: ")).map(|(_, target)| target);
+    inline.chain(definition).filter_map(relative_target).collect()
 }
 
 /// What is between the parentheses of a link; they may be nested.
@@ -133,10 +119,7 @@ fn relative_target(target: &str) -> Option<String> {
         None => target.split(' ').next()?,
     };
     let path = path.split('#').next()?;
-    let has_scheme = path
-        .split('/')
-        .next()
-        .is_some_and(|first| first.contains(':'));
+    let has_scheme = path.split('/').next().is_some_and(|first| first.contains(':'));
     (!path.is_empty() && !has_scheme).then(|| path.replace("%20", " "))
 }
 
@@ -184,20 +167,14 @@ mod tests {
 
     fn changelog_findings(text: &str) -> usize {
         let manifest = "[workspace.package]\nversion = \"1.2.0\"\n";
-        let files = [
-            SourceFile::new("Cargo.toml", manifest),
-            SourceFile::new("CHANGELOG.md", text),
-        ];
+        let files =
+            [SourceFile::new("Cargo.toml", manifest), SourceFile::new("CHANGELOG.md", text)];
         changelog(&files).len()
     }
 
     #[test]
     fn a_changelog_without_a_current_heading_is_found() {
-        for text in [
-            "## Unreleased\n",
-            "## [1.2.0] - 2026-01-01\n",
-            "# Log\n\n## 1.2.0\n",
-        ] {
+        for text in ["## Unreleased\n", "## [1.2.0] - 2026-01-01\n", "# Log\n\n## 1.2.0\n"] {
             assert_eq!(changelog_findings(text), 0, "{text}");
         }
         for text in ["", "## 1.1.0\n", "Unreleased\n"] {

@@ -87,11 +87,7 @@ fn functions(code: &str) -> Vec<Function> {
             continue;
         }
         let signature = &code[start + "fn ".len()..];
-        let name: String = signature
-            .trim_start()
-            .chars()
-            .take_while(|c| word(*c))
-            .collect();
+        let name: String = signature.trim_start().chars().take_while(|c| word(*c)).collect();
         // `fn (` is a type.
         if name.is_empty() {
             continue;
@@ -152,10 +148,7 @@ mod tests {
         assert_eq!(found("tests/a.rs", line.repeat(900)), NONE);
         assert_eq!(found("tests/a.rs", line.repeat(901)), [0]);
         assert_eq!(found("a.rs", line.repeat(600) + tests), NONE);
-        assert_eq!(
-            found("a.rs", line.repeat(500) + tests + &line.repeat(398)),
-            [0]
-        );
+        assert_eq!(found("a.rs", line.repeat(500) + tests + &line.repeat(398)), [0]);
         let marker = concat!("// @", "generated\n").to_owned();
         assert_eq!(found("a.rs", marker + &line.repeat(601)), NONE);
     }
@@ -194,24 +187,15 @@ where
             .map(|function| (function.name, function.line, function.lines))
             .collect();
         let expected = [("outer", 4, 6), ("inner", 7, 1), ("last", 10, 5)];
-        assert_eq!(
-            found,
-            expected.map(|(name, at, lines)| (name.to_owned(), at, lines))
-        );
+        assert_eq!(found, expected.map(|(name, at, lines)| (name.to_owned(), at, lines)));
     }
 
     #[test]
     fn a_module_without_docs_is_found() {
         assert_eq!(lines_found(module_docs, "a.rs", "use std::fs;\n"), [1]);
-        assert_eq!(
-            lines_found(module_docs, "a.rs", "/// Not the module's.\nfn a() {}\n"),
-            [1]
-        );
+        assert_eq!(lines_found(module_docs, "a.rs", "/// Not the module's.\nfn a() {}\n"), [1]);
         assert_eq!(lines_found(module_docs, "a.rs", ""), [1]);
         assert_eq!(lines_found(module_docs, "a.rs", "//! Docs.\n"), NONE);
-        assert_eq!(
-            lines_found(module_docs, "a.rs", "#![no_std]\n\n//! Docs.\n"),
-            NONE
-        );
+        assert_eq!(lines_found(module_docs, "a.rs", "#![no_std]\n\n//! Docs.\n"), NONE);
     }
 }

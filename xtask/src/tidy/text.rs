@@ -9,9 +9,7 @@ pub(super) fn trailing_whitespace(file: &SourceFile) -> Vec<Finding> {
         return Vec::new();
     }
     let message = "white space at the end of the line";
-    each_line(file, |line| {
-        (line != line.trim_end()).then(|| message.into())
-    })
+    each_line(file, |line| (line != line.trim_end()).then(|| message.into()))
 }
 
 /// A file that is not empty ends with exactly one line break.
@@ -26,11 +24,7 @@ pub(super) fn final_newline(file: &SourceFile) -> Vec<Finding> {
 /// Work that is left goes into the issue tracker, where people look for it.
 pub(super) fn notes_to_self(file: &SourceFile) -> Vec<Finding> {
     // Written in two parts, so that this file does not break its own rule.
-    const WORDS: &[&str] = &[
-        concat!("TO", "DO"),
-        concat!("FIX", "ME"),
-        concat!("XX", "X"),
-    ];
+    const WORDS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
     if file.is_vendored() {
         return Vec::new();
     }
@@ -42,11 +36,7 @@ pub(super) fn notes_to_self(file: &SourceFile) -> Vec<Finding> {
 
 /// No path of a particular machine: it means nothing on any other.
 pub(super) fn machine_paths(file: &SourceFile) -> Vec<Finding> {
-    const PATHS: &[&str] = &[
-        concat!("/wo", "rk/"),
-        concat!("/ro", "ot/"),
-        concat!("/ho", "me/"),
-    ];
+    const PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
     if file.is_vendored() {
         return Vec::new();
     }
@@ -58,9 +48,7 @@ pub(super) fn machine_paths(file: &SourceFile) -> Vec<Finding> {
 
 fn each_line(file: &SourceFile, check: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
     let numbered = file.text.split('\n').enumerate();
-    numbered
-        .filter_map(|(index, line)| Some(Finding::new(file, index + 1, check(line)?)))
-        .collect()
+    numbered.filter_map(|(index, line)| Some(Finding::new(file, index + 1, check(line)?))).collect()
 }
 
 /// Whether a word is in the line, not as part of a longer one.
@@ -75,8 +63,7 @@ fn has_word(line: &str, word: &str) -> bool {
 /// else.
 fn has_absolute_path(line: &str, path: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || "_-.~)}]".contains(c);
-    line.match_indices(path)
-        .any(|(start, _)| !line[..start].ends_with(part))
+    line.match_indices(path).any(|(start, _)| !line[..start].ends_with(part))
 }
 
 #[cfg(test)]
@@ -91,10 +78,7 @@ mod tests {
         let text = "fine\nspace \ntab\t\n\nreturn\r\n";
         assert_eq!(lines_found(trailing_whitespace, "a.md", text), [2, 3, 5]);
         assert_eq!(lines_found(trailing_whitespace, "a.snap", text), NONE);
-        assert_eq!(
-            lines_found(trailing_whitespace, "wit/deps/io.wit", text),
-            NONE
-        );
+        assert_eq!(lines_found(trailing_whitespace, "wit/deps/io.wit", text), NONE);
     }
 
     #[test]
@@ -108,29 +92,13 @@ mod tests {
 
     #[test]
     fn notes_to_self_are_found_as_words() {
-        let text = [
-            "// TO",
-            "DO: x\nXX",
-            "X\nXXX",
-            "X mktemp\nFIX",
-            "ME(me)\nTO",
-            "DOS\n",
-        ];
-        assert_eq!(
-            lines_found(notes_to_self, "a.rs", &text.concat()),
-            [1, 2, 4]
-        );
+        let text = ["// TO", "DO: x\nXX", "X\nXXX", "X mktemp\nFIX", "ME(me)\nTO", "DOS\n"];
+        assert_eq!(lines_found(notes_to_self, "a.rs", &text.concat()), [1, 2, 4]);
     }
 
     #[test]
     fn machine_paths_are_found_as_paths() {
-        let text = [
-            "cd /wo",
-            "rk/x\nhttps://host/ho",
-            "me/\n\"/ro",
-            "ot/\"\nframe/wo",
-            "rk/\n",
-        ];
+        let text = ["cd /wo", "rk/x\nhttps://host/ho", "me/\n\"/ro", "ot/\"\nframe/wo", "rk/\n"];
         assert_eq!(lines_found(machine_paths, "a.sh", &text.concat()), [1, 3]);
     }
 }

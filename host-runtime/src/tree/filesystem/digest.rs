@@ -32,11 +32,7 @@ pub(super) fn read_file(root: &Path, path: &[u8], limit: u64) -> Result<Vec<u8>,
             break;
         }
     }
-    if content.len() as u64 > limit {
-        Err(too_large)
-    } else {
-        Ok(content)
-    }
+    if content.len() as u64 > limit { Err(too_large) } else { Ok(content) }
 }
 
 fn open(root: &Path, path: &[u8]) -> Result<Handle, IoError> {
@@ -85,11 +81,7 @@ pub(super) fn digest_files(
         let mut buffer = Vec::new();
         return paths.iter().map(|path| digest(&mut buffer, path)).collect();
     }
-    paths
-        .par_iter()
-        .with_min_len(AT_ONCE)
-        .map_init(Vec::new, digest)
-        .collect()
+    paths.par_iter().with_min_len(AT_ONCE).map_init(Vec::new, digest).collect()
 }
 
 fn digest_file(

@@ -17,10 +17,8 @@ pub(super) fn entry(status: &Status, name: Vec<u8>, target: Option<Vec<u8>>) -> 
         mode: Some(status.mode()),
         modified: status.modified,
         size: if is_file { status.size } else { 0 },
-        link: (is_file && status.links > 1).then_some(LinkId {
-            device: status.device,
-            inode: status.inode,
-        }),
+        link: (is_file && status.links > 1)
+            .then_some(LinkId { device: status.device, inode: status.inode }),
         target,
     }
 }
@@ -42,11 +40,7 @@ pub(super) fn read_directories(
         let mut buffer = Vec::new();
         return paths.iter().map(|path| list(&mut buffer, path)).collect();
     }
-    paths
-        .par_iter()
-        .with_min_len(AT_ONCE)
-        .map_init(Vec::new, list)
-        .collect()
+    paths.par_iter().with_min_len(AT_ONCE).map_init(Vec::new, list).collect()
 }
 
 fn read_directory(

@@ -28,21 +28,16 @@ pub(super) const PERMISSIONS: u32 = 0o777;
 /// The largest read or write of one system call (Linux stops at 2 GiB less a page).
 const MAX_TRANSFER: usize = 1 << 30;
 
-const DIRECTORY: OFlags = OFlags::DIRECTORY
-    .union(OFlags::CLOEXEC)
-    .union(OFlags::NOFOLLOW);
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 /// Without `NONBLOCK`, opening a FIFO that took the place of a file would wait for ever.
-const FILE: OFlags = OFlags::CLOEXEC
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::NONBLOCK);
+const FILE: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
 
 /// What the core is told about an error number.
 pub(super) fn io_error(error: Error) -> IoError {
     match error {
-        Errno::LOOP => IoError {
-            kind: IoErrorKind::SymlinkLoop,
-            os_code: Some(error.raw_os_error()),
-        },
+        Errno::LOOP => {
+            IoError { kind: IoErrorKind::SymlinkLoop, os_code: Some(error.raw_os_error()) }
+        }
         _ => std::io::Error::from(error).into(),
     }
 }
@@ -205,13 +200,7 @@ fn open_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<Hand
 }
 
 fn probe_openat2(root: BorrowedFd<'_>) -> Result<Handle, Error> {
-    rustix::fs::openat2(
-        root,
-        ".",
-        OFlags::PATH,
-        Mode::empty(),
-        ResolveFlags::BENEATH,
-    )
+    rustix::fs::openat2(root, ".", OFlags::PATH, Mode::empty(), ResolveFlags::BENEATH)
 }
 
 /// What [`open_beneath`] does, component by component.
@@ -225,11 +214,7 @@ fn walk_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<Hand
         if matches!(name, b"" | b"." | b"..") {
             return Err(Errno::INVAL);
         }
-        let flags = if names.peek().is_some() {
-            OFlags::PATH | DIRECTORY
-        } else {
-            flags
-        };
+        let flags = if names.peek().is_some() { OFlags::PATH | DIRECTORY } else { flags };
         let parent = current.as_ref().map_or(root, AsFd::as_fd);
         let next = rustix::fs::openat(parent, name, flags, Mode::empty())?;
         current = Some(next);
@@ -359,10 +344,7 @@ fn retry<T>(mut call: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
 #[allow(clippy::unnecessary_cast)]
 fn timestamps(modified: Timestamp) -> Timestamps {
     Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT as _,
-        },
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT as _ },
         last_modification: Timespec {
             tv_sec: modified.seconds,
             tv_nsec: modified.nanoseconds as _,
@@ -381,12 +363,7 @@ pub(super) fn set_time_at(
     name: &[u8],
     modified: Timestamp,
 ) -> Result<(), Error> {
-    rustix::fs::utimensat(
-        directory,
-        name,
-        &timestamps(modified),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )
+    rustix::fs::utimensat(directory, name, &timestamps(modified), AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// Sets the mode of a file or directory that is open for reading or writing.
@@ -441,13 +418,7 @@ pub(super) fn make_hard_link(
     directory: impl AsFd,
     name: &[u8],
 ) -> Result<(), Error> {
-    rustix::fs::linkat(
-        target_directory,
-        target_name,
-        directory,
-        name,
-        AtFlags::empty(),
-    )
+    rustix::fs::linkat(target_directory, target_name, directory, name, AtFlags::empty())
 }
 
 /// Removes a name that is not a directory.

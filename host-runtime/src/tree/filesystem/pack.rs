@@ -64,11 +64,7 @@ impl FilesystemPacker {
             let mut worker = Worker::new(Arc::clone(&shared));
             move |job: Job| worker.work(&job)
         });
-        Ok(FilesystemPacker {
-            workers,
-            shared,
-            places: 0,
-        })
+        Ok(FilesystemPacker { workers, shared, places: 0 })
     }
 }
 
@@ -80,11 +76,7 @@ impl Packer for FilesystemPacker {
         }
         let batch = Arc::new(batch);
         for group in 0..batch.groups.len() {
-            let job = Job {
-                batch: Arc::clone(&batch),
-                group,
-                place: self.places,
-            };
+            let job = Job { batch: Arc::clone(&batch), group, place: self.places };
             self.places += 1;
             if self.workers.submit(job).is_err() {
                 // The worker that stopped them says why; wait for it.
@@ -162,14 +154,10 @@ impl Worker {
 
     fn work(&mut self, job: &Job) -> ControlFlow<()> {
         let packed = match job.batch.groups[job.group] {
-            Group::Bundle { first, count } => self
-                .bundle(&job.batch, first, count)
-                .map(|chunk| vec![chunk]),
-            Group::Cut {
-                file,
-                offset,
-                length,
-            } => self.cut(&job.batch, file, offset, length),
+            Group::Bundle { first, count } => {
+                self.bundle(&job.batch, first, count).map(|chunk| vec![chunk])
+            }
+            Group::Cut { file, offset, length } => self.cut(&job.batch, file, offset, length),
         };
         let outcome = match packed {
             Ok(chunks) => Packed::Chunks(chunks),
@@ -195,8 +183,7 @@ impl Worker {
     ) -> Result<PackedChunk, Failure> {
         self.buffer.clear();
         for (index, file) in (first..).zip(bundled(batch, first, count).unwrap_or_default()) {
-            self.append(batch, file)
-                .map_err(|fault| Failure::File(index, fault))?;
+            self.append(batch, file).map_err(|fault| Failure::File(index, fault))?;
         }
         keep(&self.shared.sink, &self.buffer, &mut self.codec)
     }
@@ -246,11 +233,7 @@ impl Worker {
         let handle = self.open(batch, file).map_err(failure)?;
         let before = os::status_of(&handle).map_err(|error| failure(unreadable(error)))?;
         expect_planned(&before, file).map_err(failure)?;
-        let mut range = Range {
-            handle: &handle,
-            offset,
-            left: length,
-        };
+        let mut range = Range { handle: &handle, offset, left: length };
         let chunks = self.cut_range(&mut range, &failure)?;
         expect_unchanged(&before, &handle).map_err(failure)?;
         Ok(chunks)
@@ -261,17 +244,8 @@ impl Worker {
         range: &mut Range<'_>,
         failure: &impl Fn(FileFault) -> Failure,
     ) -> Result<Vec<PackedChunk>, Failure> {
-        let Worker {
-            shared,
-            codec,
-            buffer,
-            ..
-        } = self;
-        let CutSizes {
-            minimum,
-            average,
-            maximum,
-        } = shared.sizes;
+        let Worker { shared, codec, buffer, .. } = self;
+        let CutSizes { minimum, average, maximum } = shared.sizes;
         let capacity = maximum as usize + average as usize;
         let mut chunks = Vec::new();
         let mut start = 0;
@@ -285,9 +259,7 @@ impl Worker {
             if end == rest.len() && end < maximum as usize && range.left > 0 {
                 buffer.drain(..start);
                 start = 0;
-                range
-                    .read(buffer, capacity - buffer.len())
-                    .map_err(failure)?;
+                range.read(buffer, capacity - buffer.len()).map_err(failure)?;
                 continue;
             }
             chunks.push(keep(&shared.sink, &rest[..end], codec)?);
@@ -339,11 +311,7 @@ fn expect_planned(status: &Status, file: &PackFile) -> Result<(), FileFault> {
     let planned = status.kind == EntryKind::File
         && status.size == file.size
         && status.modified == file.modified;
-    if planned {
-        Ok(())
-    } else {
-        Err(FileFault::Changed)
-    }
+    if planned { Ok(()) } else { Err(FileFault::Changed) }
 }
 
 fn expect_unchanged(before: &Status, handle: &Handle) -> Result<(), FileFault> {
@@ -351,11 +319,7 @@ fn expect_unchanged(before: &Status, handle: &Handle) -> Result<(), FileFault> {
     let same = after.size == before.size
         && after.modified == before.modified
         && after.changed == before.changed;
-    if same {
-        Ok(())
-    } else {
-        Err(FileFault::Changed)
-    }
+    if same { Ok(()) } else { Err(FileFault::Changed) }
 }
 
 /// A file that became something else has changed; the rest is what the system says.

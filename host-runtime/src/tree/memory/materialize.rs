@@ -59,10 +59,7 @@ impl MemoryMaterializer {
 
     fn carry_out(&mut self, mut batch: MaterializeBatch) -> Result<(), MaterializeError> {
         let first = self.table.len();
-        batch
-            .directories
-            .iter()
-            .try_for_each(|plan| self.table.push(plan))?;
+        batch.directories.iter().try_for_each(|plan| self.table.push(plan))?;
         let coverage = plan::check_materialize(&batch, &self.table, self.sources.len())?;
         let single_file = batch.files.iter().any(|file| file.directory.is_none());
         if single_file && self.staged.is_none() {
@@ -70,9 +67,7 @@ impl MemoryMaterializer {
         }
         self.make_directories(first)?;
         for removal in &batch.removals {
-            self.change(removal.directory, &removal.name, |nodes, path| {
-                nodes.remove_tree(path)
-            })?;
+            self.change(removal.directory, &removal.name, |nodes, path| nodes.remove_tree(path))?;
         }
         for link in &batch.symlinks {
             self.change(link.directory, &link.name, |nodes, path| {
@@ -80,13 +75,7 @@ impl MemoryMaterializer {
                     nodes.remove_name(path)?;
                 }
                 let target = link.target.clone();
-                nodes.add(
-                    path,
-                    Node::Symlink {
-                        target,
-                        modified: link.modified,
-                    },
-                )
+                nodes.add(path, Node::Symlink { target, modified: link.modified })
             })?;
         }
         let contents = self.contents(&batch)?;
@@ -149,13 +138,7 @@ impl MemoryMaterializer {
                     DirectoryState::Absent => {}
                 }
                 let mode = plan.mode.unwrap_or(DIRECTORY_MODE);
-                nodes.add(
-                    path,
-                    Node::Directory {
-                        mode,
-                        modified: plan.modified,
-                    },
-                )
+                nodes.add(path, Node::Directory { mode, modified: plan.modified })
             })?;
         }
         Ok(())
@@ -165,10 +148,7 @@ impl MemoryMaterializer {
     fn contents(&mut self, batch: &MaterializeBatch) -> Result<Vec<Vec<u8>>, MaterializeError> {
         let mut contents = vec![Vec::new(); batch.files.len()];
         for chunk in &batch.chunks {
-            let failure = |fault| MaterializeError::Chunk {
-                digest: chunk.digest,
-                fault,
-            };
+            let failure = |fault| MaterializeError::Chunk { digest: chunk.digest, fault };
             let raw = self.sources[chunk.source as usize]
                 .read(&chunk.digest, chunk.raw_size, &mut self.codec)
                 .map_err(failure)?;
@@ -219,9 +199,7 @@ impl MemoryMaterializer {
 
     fn complete(&mut self) -> Result<(), MaterializeError> {
         for link in std::mem::take(&mut self.hard_links) {
-            let target = self
-                .table
-                .path_of(Some(link.target_directory), &link.target_name);
+            let target = self.table.path_of(Some(link.target_directory), &link.target_name);
             self.change(link.directory, &link.name, |nodes, path| {
                 if link.replace {
                     nodes.remove_name(path)?;

@@ -58,8 +58,7 @@ impl MemoryTree {
         mode: u32,
         modified: Timestamp,
     ) -> Result<(), IoError> {
-        self.nodes()
-            .add_file(path, content.to_vec(), mode, modified)
+        self.nodes().add_file(path, content.to_vec(), mode, modified)
     }
 
     /// Adds a symbolic link.
@@ -72,13 +71,7 @@ impl MemoryTree {
         target: &[u8],
         modified: Timestamp,
     ) -> Result<(), IoError> {
-        self.nodes().add(
-            path,
-            Node::Symlink {
-                target: target.to_vec(),
-                modified,
-            },
-        )
+        self.nodes().add(path, Node::Symlink { target: target.to_vec(), modified })
     }
 
     /// Adds a socket, FIFO or device.
@@ -167,11 +160,7 @@ impl Tree for MemoryTree {
         placement: Placement,
     ) -> Result<MemoryMaterializer, MaterializeError> {
         let sources = sources.iter().map(|source| Source::clone(source)).collect();
-        MemoryMaterializer::start(self.clone(), sources, placement).map_err(|error| {
-            MaterializeError::Destination {
-                path: Vec::new(),
-                error,
-            }
-        })
+        MemoryMaterializer::start(self.clone(), sources, placement)
+            .map_err(|error| MaterializeError::Destination { path: Vec::new(), error })
     }
 }

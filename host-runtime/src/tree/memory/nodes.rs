@@ -53,9 +53,7 @@ fn last_name(path: &[u8]) -> &[u8] {
 
 /// The path of the directory that something is in.
 fn parent(path: &[u8]) -> &[u8] {
-    path.iter()
-        .rposition(|byte| *byte == b'/')
-        .map_or(b"", |slash| &path[..slash])
+    path.iter().rposition(|byte| *byte == b'/').map_or(b"", |slash| &path[..slash])
 }
 
 impl Nodes {
@@ -104,12 +102,7 @@ impl Nodes {
     ) -> Result<(), IoError> {
         self.expect_room(path)?;
         self.next_file += 1;
-        let file = FileNode {
-            content: Arc::new(content),
-            mode,
-            modified,
-            links: 1,
-        };
+        let file = FileNode { content: Arc::new(content), mode, modified, links: 1 };
         self.files.insert(self.next_file, file);
         self.nodes.insert(path.to_vec(), Node::File(self.next_file));
         Ok(())
@@ -224,10 +217,7 @@ impl Nodes {
                 let file = self.files.get(number)?;
                 Some(Entry {
                     size: file.content.len() as u64,
-                    link: (file.links > 1).then_some(LinkId {
-                        device: 0,
-                        inode: *number,
-                    }),
+                    link: (file.links > 1).then_some(LinkId { device: 0, inode: *number }),
                     ..plain(EntryKind::File, file.mode, file.modified)
                 })
             }
@@ -258,10 +248,7 @@ impl Nodes {
     /// The path after all symbolic links; an error where there are some and none is followed.
     pub(super) fn resolve(&self, path: &[u8], follow: FollowLinks) -> Result<Vec<u8>, IoError> {
         let names = |path: &[u8]| -> Vec<Vec<u8>> {
-            path.split(|byte| *byte == b'/')
-                .map(<[u8]>::to_vec)
-                .rev()
-                .collect()
+            path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).rev().collect()
         };
         let mut links = 0;
         let mut left = names(path);

@@ -23,23 +23,14 @@ pub struct MemoryPacker {
 
 impl MemoryPacker {
     pub(super) fn new(tree: MemoryTree, sink: Sink, sizes: CutSizes) -> Self {
-        MemoryPacker {
-            tree,
-            sink,
-            sizes,
-            codec: Codec::new(),
-            outcomes: Vec::new(),
-        }
+        MemoryPacker { tree, sink, sizes, codec: Codec::new(), outcomes: Vec::new() }
     }
 
     fn keep(&mut self, raw: &[u8]) -> Result<PackedChunk, PackError> {
         let digest = sha256(raw);
         let outcome = match self.sink.existing(&digest).map_err(PackError)? {
             Some(outcome) => outcome,
-            None => self
-                .sink
-                .put(&digest, raw, &mut self.codec)
-                .map_err(PackError)?,
+            None => self.sink.put(&digest, raw, &mut self.codec).map_err(PackError)?,
         };
         let narrow =
             |size| u32::try_from(size).map_err(|_| PackError(IoError::new(IoErrorKind::TooLarge)));
@@ -68,22 +59,14 @@ impl MemoryPacker {
                 }
                 Ok(Packed::Chunks(vec![self.keep(&raw)?]))
             }
-            Group::Cut {
-                file,
-                offset,
-                length,
-            } => {
+            Group::Cut { file, offset, length } => {
                 let content = match content(file) {
                     Ok(content) => content,
                     Err(fault) => return Ok(fault),
                 };
                 // Checked: the range is in the file as planned, which is as long as this one.
                 let range = &content[offset as usize..(offset + length) as usize];
-                let CutSizes {
-                    minimum,
-                    average,
-                    maximum,
-                } = self.sizes;
+                let CutSizes { minimum, average, maximum } = self.sizes;
                 FastCDC::new(range, minimum as usize, average as usize, maximum as usize)
                     .map(|cut| self.keep(&range[cut.offset..cut.offset + cut.length]))
                     .collect::<Result<_, _>>()

@@ -42,18 +42,10 @@ fn small<F: Fixture>() -> F {
 fn a_list_is_sorted_and_complete<F: Fixture>() {
     let fixture = small::<F>();
     let lists = fixture.tree().read_directories(
-        &[
-            b"".to_vec(),
-            b"b".to_vec(),
-            b"none".to_vec(),
-            b"a.txt".to_vec(),
-            b"../x".to_vec(),
-        ],
+        &[b"".to_vec(), b"b".to_vec(), b"none".to_vec(), b"a.txt".to_vec(), b"../x".to_vec()],
         FollowLinks::Never,
     );
-    let [root, b, none, file, outside] = &*lists else {
-        panic!()
-    };
+    let [root, b, none, file, outside] = &*lists else { panic!() };
     let root = root.as_ref().unwrap();
     let names: Vec<&[u8]> = root.iter().map(|entry| &*entry.name).collect();
     assert_eq!(names, [&b"a.txt"[..], b"b", b"c"]);
@@ -125,14 +117,8 @@ fn reading_stops_at_the_limit<F: Fixture>() {
     assert_eq!(tree.read_file(b"b/two", 6), Ok(b"second".to_vec()));
     let too_large = tree.read_file(b"b/two", 5).unwrap_err();
     assert_eq!(too_large.kind, IoErrorKind::TooLarge);
-    assert_eq!(
-        tree.read_file(b"b", 5).unwrap_err().kind,
-        IoErrorKind::IsADirectory
-    );
-    assert_eq!(
-        tree.read_file(b"b/three", 5).unwrap_err().kind,
-        IoErrorKind::NotFound
-    );
+    assert_eq!(tree.read_file(b"b", 5).unwrap_err().kind, IoErrorKind::IsADirectory);
+    assert_eq!(tree.read_file(b"b/three", 5).unwrap_err().kind, IoErrorKind::NotFound);
 }
 
 fn digests_are_those_of_the_contents<F: Fixture>() {
@@ -146,19 +132,12 @@ fn digests_are_those_of_the_contents<F: Fixture>() {
         paths.push(format!("{index}").into_bytes());
         expected.push(Ok(Digest::new(*blake3::hash(&content).as_bytes())));
     }
-    let digests = fixture
-        .tree()
-        .digest_files(&paths, Algorithm::Blake3, FollowLinks::Never);
+    let digests = fixture.tree().digest_files(&paths, Algorithm::Blake3, FollowLinks::Never);
     assert_eq!(digests, expected);
 }
 
 fn file(directory: u32, name: &[u8], size: u64, modified: Timestamp) -> PackFile {
-    PackFile {
-        directory: Some(directory),
-        name: name.to_vec(),
-        size,
-        modified,
-    }
+    PackFile { directory: Some(directory), name: name.to_vec(), size, modified }
 }
 
 fn pack<F: Fixture>(fixture: &F, batch: PackBatch) -> Result<Vec<Packed>, PackError> {
@@ -171,17 +150,10 @@ fn pack<F: Fixture>(fixture: &F, batch: PackBatch) -> Result<Vec<Packed>, PackEr
 fn small_batch() -> PackBatch {
     PackBatch {
         directories: vec![b"".to_vec(), b"b".to_vec()],
-        files: vec![
-            file(0, b"a.txt", 5, at(8, 1)),
-            file(1, b"two", 6, at(7, 123_456_789)),
-        ],
+        files: vec![file(0, b"a.txt", 5, at(8, 1)), file(1, b"two", 6, at(7, 123_456_789))],
         groups: vec![
             Group::Bundle { first: 0, count: 2 },
-            Group::Cut {
-                file: 1,
-                offset: 2,
-                length: 3,
-            },
+            Group::Cut { file: 1, offset: 2, length: 3 },
             Group::Bundle { first: 1, count: 1 },
         ],
     }
@@ -203,26 +175,16 @@ fn outcomes_come_in_order<F: Fixture>() {
 
 fn a_changed_file_spoils_its_group_only<F: Fixture>() {
     let fixture = small::<F>();
-    for changed in [
-        file(1, b"two", 6, at(7, 1)),
-        file(1, b"two", 7, at(7, 123_456_789)),
-    ] {
+    for changed in [file(1, b"two", 6, at(7, 1)), file(1, b"two", 7, at(7, 123_456_789))] {
         let mut batch = small_batch();
         batch.files[1] = changed;
         batch.groups = vec![
             Group::Bundle { first: 0, count: 2 },
             Group::Bundle { first: 0, count: 1 },
-            Group::Cut {
-                file: 1,
-                offset: 0,
-                length: 1,
-            },
+            Group::Cut { file: 1, offset: 0, length: 1 },
         ];
         let packed = pack(&fixture, batch).unwrap();
-        let fault = Packed::Fault {
-            file: 1,
-            fault: FileFault::Changed,
-        };
+        let fault = Packed::Fault { file: 1, fault: FileFault::Changed };
         assert_eq!((&packed[0], &packed[2]), (&fault, &fault));
         assert!(matches!(packed[1], Packed::Chunks(_)));
     }
@@ -233,11 +195,7 @@ fn a_vanished_file_is_named<F: Fixture>() {
     fixture.remove("b/two");
     let packed = pack(&fixture, small_batch()).unwrap();
     for packed in packed {
-        let Packed::Fault {
-            file: 1,
-            fault: FileFault::Unreadable(error),
-        } = packed
-        else {
+        let Packed::Fault { file: 1, fault: FileFault::Unreadable(error) } = packed else {
             panic!("{packed:?}")
         };
         assert_eq!(error.kind, IoErrorKind::NotFound);
@@ -251,9 +209,7 @@ fn a_full_sink_fails_the_pack<F: Fixture>() {
     let sink: Sink = store;
     let mut packer = fixture.tree().pack(&sink, SIZES).unwrap();
     let submitted = (0..1000).try_for_each(|_| packer.submit(small_batch()));
-    let error = submitted
-        .and_then(|()| packer.finish().map(drop))
-        .unwrap_err();
+    let error = submitted.and_then(|()| packer.finish().map(drop)).unwrap_err();
     assert_eq!(error.0.kind, IoErrorKind::NoSpace);
 }
 
@@ -263,35 +219,13 @@ fn groups_outside_the_batch_are_refused<F: Fixture>() {
         Group::Bundle { first: 0, count: 3 },
         Group::Bundle { first: 2, count: 1 },
         Group::Bundle { first: 0, count: 0 },
-        Group::Bundle {
-            first: u32::MAX,
-            count: 2,
-        },
-        Group::Cut {
-            file: 2,
-            offset: 0,
-            length: 1,
-        },
-        Group::Cut {
-            file: 0,
-            offset: 0,
-            length: 0,
-        },
-        Group::Cut {
-            file: 0,
-            offset: 0,
-            length: 6,
-        },
-        Group::Cut {
-            file: 0,
-            offset: u64::MAX,
-            length: 2,
-        },
+        Group::Bundle { first: u32::MAX, count: 2 },
+        Group::Cut { file: 2, offset: 0, length: 1 },
+        Group::Cut { file: 0, offset: 0, length: 0 },
+        Group::Cut { file: 0, offset: 0, length: 6 },
+        Group::Cut { file: 0, offset: u64::MAX, length: 2 },
     ] {
-        let batch = PackBatch {
-            groups: vec![group],
-            ..small_batch()
-        };
+        let batch = PackBatch { groups: vec![group], ..small_batch() };
         assert!(pack(&fixture, batch).is_err(), "{group:?}");
     }
     for hostile in [&b"../x"[..], b"..", b"b/two", b""] {
@@ -305,9 +239,8 @@ fn groups_outside_the_batch_are_refused<F: Fixture>() {
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     };
     (0..length).map(|_| next()).collect()
@@ -322,25 +255,16 @@ fn cuts_do_not_depend_on_how_a_file_is_read<F: Fixture>() {
     let batch = PackBatch {
         directories: vec![Vec::new()],
         files: vec![file(0, b"f", 100_000, at(1, 1))],
-        groups: vec![Group::Cut {
-            file: 0,
-            offset: 777,
-            length: 99_000,
-        }],
+        groups: vec![Group::Cut { file: 0, offset: 777, length: 99_000 }],
     };
     let packed = pack(&fixture, batch).unwrap();
-    let Packed::Chunks(chunks) = &packed[0] else {
-        panic!()
-    };
+    let Packed::Chunks(chunks) = &packed[0] else { panic!() };
     let range = &content[777..99_777];
     let expected: Vec<Digest> = FastCDC::new(range, 64, 256, 1024)
         .map(|cut| crate::storage::codec::sha256(&range[cut.offset..cut.offset + cut.length]))
         .collect();
     assert!(expected.len() > 100);
-    assert_eq!(
-        chunks.iter().map(|chunk| chunk.digest).collect::<Vec<_>>(),
-        expected
-    );
+    assert_eq!(chunks.iter().map(|chunk| chunk.digest).collect::<Vec<_>>(), expected);
 }
 
 fn a_file_at_the_root_is_packed<F: Fixture>() {

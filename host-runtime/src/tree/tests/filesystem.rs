@@ -37,10 +37,7 @@ fn a_dropped_restore_leaves_nothing() {
     let store = TestStore::new();
     let fixture = OnDisk::new();
     let source: Source = store.clone();
-    let mut materializer = fixture
-        .tree()
-        .materialize(&[&source], Placement::Staged)
-        .unwrap();
+    let mut materializer = fixture.tree().materialize(&[&source], Placement::Staged).unwrap();
     materializer.submit(staged_batch(&store)).unwrap();
     drop(materializer);
     assert!(names_in(fixture.scratch.path()).is_empty());
@@ -51,23 +48,14 @@ fn a_refused_batch_fails_the_whole_restore() {
     let store = TestStore::new();
     let fixture = OnDisk::new();
     let source: Source = store.clone();
-    let mut materializer = fixture
-        .tree()
-        .materialize(&[&source], Placement::Staged)
-        .unwrap();
+    let mut materializer = fixture.tree().materialize(&[&source], Placement::Staged).unwrap();
     materializer.submit(staged_batch(&store)).unwrap();
     let hostile = MaterializeBatch {
-        removals: vec![RemovalPlan {
-            directory: 0,
-            name: b"..".to_vec(),
-        }],
+        removals: vec![RemovalPlan { directory: 0, name: b"..".to_vec() }],
         ..MaterializeBatch::default()
     };
     let error = materializer.submit(hostile).unwrap_err();
-    assert_eq!(
-        materializer.submit(MaterializeBatch::default()),
-        Err(error.clone())
-    );
+    assert_eq!(materializer.submit(MaterializeBatch::default()), Err(error.clone()));
     assert_eq!(materializer.finish(), Err(error));
     assert!(names_in(fixture.scratch.path()).is_empty());
 }
@@ -89,13 +77,7 @@ fn leftovers_of_dead_owners_go_and_those_of_living_ones_stay() {
     make(".tree.btdt-mine");
     make(".other.btdt-1-0123456789abcdef");
     rustix::fs::flock(living.as_fd(), rustix::fs::FlockOperation::LockExclusive).unwrap();
-    carry_out(
-        &fixture.tree(),
-        &store,
-        Placement::Staged,
-        vec![staged_batch(&store)],
-    )
-    .unwrap();
+    carry_out(&fixture.tree(), &store, Placement::Staged, vec![staged_batch(&store)]).unwrap();
     let expected: [&[u8]; 4] = [
         b".other.btdt-1-0123456789abcdef",
         b".tree.btdt-2-0123456789abcdef",
@@ -126,9 +108,7 @@ fn who_comes_second_does_not_replace_a_new_tree() {
     other.submit(staged_batch(&store)).unwrap();
     one.finish().unwrap();
     let error = other.finish().unwrap_err();
-    let MaterializeError::Destination { error, .. } = error else {
-        panic!("{error}")
-    };
+    let MaterializeError::Destination { error, .. } = error else { panic!("{error}") };
     assert_eq!(error.kind, IoErrorKind::AlreadyExists);
     assert_eq!(names_in(fixture.scratch.path()), [b"tree"]);
 }
@@ -143,29 +123,15 @@ fn a_directory_that_became_a_link_is_not_written_through() {
     std::fs::write(outside.join("victim"), "safe").unwrap();
     fixture.symlink("d", "../outside");
     let mut batch = one_file_batch(&store, b"victim", b"written", Existing::Replace);
-    batch.directories.push(DirectoryPlan {
-        name: b"d".to_vec(),
-        ..present_root()
-    });
+    batch.directories.push(DirectoryPlan { name: b"d".to_vec(), ..present_root() });
     batch.files[0].directory = Some(1);
     for state in [DirectoryState::Present, DirectoryState::Outdated] {
         batch.directories[1].state = state;
-        let result = carry_out(
-            &fixture.tree(),
-            &store,
-            Placement::InPlace,
-            vec![batch.clone()],
-        );
+        let result = carry_out(&fixture.tree(), &store, Placement::InPlace, vec![batch.clone()]);
         assert!(result.is_err());
     }
-    let mut batch = MaterializeBatch {
-        directories: batch.directories,
-        ..Default::default()
-    };
-    batch.removals.push(RemovalPlan {
-        directory: 1,
-        name: b"victim".to_vec(),
-    });
+    let mut batch = MaterializeBatch { directories: batch.directories, ..Default::default() };
+    batch.removals.push(RemovalPlan { directory: 1, name: b"victim".to_vec() });
     assert!(carry_out(&fixture.tree(), &store, Placement::InPlace, vec![batch]).is_err());
     assert_eq!(std::fs::read(outside.join("victim")).unwrap(), b"safe");
 }
@@ -182,11 +148,7 @@ fn a_link_as_the_destination_of_a_file_is_replaced_itself() {
     batch.files[0].directory = None;
     carry_out(&fixture.tree(), &store, Placement::Staged, vec![batch]).unwrap();
     assert_eq!(std::fs::read(victim).unwrap(), b"safe");
-    assert!(
-        std::fs::symlink_metadata(fixture.path(""))
-            .unwrap()
-            .is_file()
-    );
+    assert!(std::fs::symlink_metadata(fixture.path("")).unwrap().is_file());
     assert_eq!(names_in(fixture.scratch.path()), [&b"tree"[..], b"victim"]);
 }
 
@@ -207,9 +169,7 @@ fn directories_that_are_right_keep_their_times_when_their_content_changes() {
     let mut batch = one_file_batch(&store, b"f", b"content", Existing::Absent);
     batch.directories[0].state = DirectoryState::Present;
     // The plan of the untouched one is not carried out: it says that there is nothing to do.
-    batch
-        .directories
-        .extend([present(b"touched", at(60, 6)), present(b"other", at(1, 1))]);
+    batch.directories.extend([present(b"touched", at(60, 6)), present(b"other", at(1, 1))]);
     batch.files[0].directory = Some(1);
     carry_out(&fixture.tree(), &store, Placement::InPlace, vec![batch]).unwrap();
     let after = contents(&fixture.tree());
@@ -222,12 +182,8 @@ fn a_file_that_grows_while_it_is_packed_is_noticed() {
     let fixture = OnDisk::new();
     fixture.directory("", 0o755, at(1, 1));
     fixture.file("f", b"content", 0o644, at(2, 2));
-    let file = |size| PackFile {
-        directory: Some(0),
-        name: b"f".to_vec(),
-        size,
-        modified: at(2, 2),
-    };
+    let file =
+        |size| PackFile { directory: Some(0), name: b"f".to_vec(), size, modified: at(2, 2) };
     std::fs::write(fixture.path("f"), "longer content").unwrap();
     set_time(&fixture.path("f"), at(2, 2));
     let sink: Sink = TestStore::new();
@@ -237,18 +193,11 @@ fn a_file_that_grows_while_it_is_packed_is_noticed() {
         files: vec![file(7)],
         groups: vec![
             Group::Bundle { first: 0, count: 1 },
-            Group::Cut {
-                file: 0,
-                offset: 0,
-                length: 7,
-            },
+            Group::Cut { file: 0, offset: 0, length: 7 },
         ],
     };
     packer.submit(batch).unwrap();
-    let fault = Packed::Fault {
-        file: 0,
-        fault: FileFault::Changed,
-    };
+    let fault = Packed::Fault { file: 0, fault: FileFault::Changed };
     assert_eq!(packer.finish().unwrap(), [fault.clone(), fault]);
 }
 
@@ -271,29 +220,15 @@ fn something_else_in_the_place_of_a_file_is_a_change_and_never_a_wait() {
     let batch = PackBatch {
         directories: vec![Vec::new()],
         files: names.map(file).to_vec(),
-        groups: (0..3)
-            .map(|first| Group::Bundle { first, count: 1 })
-            .collect(),
+        groups: (0..3).map(|first| Group::Bundle { first, count: 1 }).collect(),
     };
     let sink: Sink = TestStore::new();
     let mut packer = fixture.tree().pack(&sink, SIZES).unwrap();
     packer.submit(batch).unwrap();
     for packed in packer.finish().unwrap() {
-        assert!(
-            matches!(
-                packed,
-                Packed::Fault {
-                    fault: FileFault::Changed,
-                    ..
-                }
-            ),
-            "{packed:?}"
-        );
+        assert!(matches!(packed, Packed::Fault { fault: FileFault::Changed, .. }), "{packed:?}");
     }
-    let list = fixture
-        .tree()
-        .read_directories(&[Vec::new()], FollowLinks::Never)
-        .remove(0);
+    let list = fixture.tree().read_directories(&[Vec::new()], FollowLinks::Never).remove(0);
     assert_eq!(list.unwrap()[1].kind, EntryKind::Special);
 }
 

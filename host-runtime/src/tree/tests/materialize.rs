@@ -49,14 +49,8 @@ fn hostile_names_are_refused_before_anything_is_written<F: Fixture>() {
         let name = name.to_vec();
         let mut batches = vec![good(); 6];
         batches[0].files[0].name = name.clone();
-        batches[1].directories.push(DirectoryPlan {
-            name: name.clone(),
-            ..present_root()
-        });
-        batches[2].removals.push(RemovalPlan {
-            directory: 0,
-            name: name.clone(),
-        });
+        batches[1].directories.push(DirectoryPlan { name: name.clone(), ..present_root() });
+        batches[2].removals.push(RemovalPlan { directory: 0, name: name.clone() });
         batches[3].symlinks.push(SymlinkPlan {
             directory: 0,
             name: name.clone(),
@@ -79,10 +73,7 @@ fn hostile_names_are_refused_before_anything_is_written<F: Fixture>() {
         });
         for batch in batches {
             let result = in_place(&fixture, &store, batch);
-            assert!(
-                matches!(result, Err(MaterializeError::Destination { .. })),
-                "{name:?}"
-            );
+            assert!(matches!(result, Err(MaterializeError::Destination { .. })), "{name:?}");
             assert_eq!(contents(&fixture.tree()), before, "{name:?}");
         }
     }
@@ -133,9 +124,7 @@ fn what_is_there_unexpectedly_is_an_error<F: Fixture>() {
     ] {
         let batch = one_file_batch(&store, name, b"new", existing);
         let error = in_place(&fixture, &store, batch).unwrap_err();
-        let MaterializeError::Destination { path, .. } = &error else {
-            panic!("{error}")
-        };
+        let MaterializeError::Destination { path, .. } = &error else { panic!("{error}") };
         assert_eq!(path, name, "{existing:?}");
     }
     assert_eq!(fixture.tree().read_file(b"f", 10), Ok(b"old".to_vec()));
@@ -154,10 +143,7 @@ fn hard_links_are_not_written_through<F: Fixture>() {
             let after = contents(&fixture.tree());
             let original = &after[&b"elsewhere/original"[..]];
             assert_eq!(original.content, b"same");
-            assert_eq!(
-                (original.entry.mode, original.entry.modified),
-                (Some(0o600), at(2, 2))
-            );
+            assert_eq!((original.entry.mode, original.entry.modified), (Some(0o600), at(2, 2)));
             assert_eq!(original.first_name, None);
             assert_eq!(after[&b"f"[..]].content, content);
             assert_eq!(after[&b"f"[..]].entry.mode, Some(0o640));
@@ -171,18 +157,11 @@ fn a_right_file_is_kept_and_gets_its_metadata<F: Fixture>() {
     fixture.file("f", b"content", 0o600, at(2, 2));
     let batch = one_file_batch(&store, b"f", b"content", Existing::Compare);
     let summary = in_place(&fixture, &store, batch.clone()).unwrap();
-    let kept = MaterializeSummary {
-        files_written: 0,
-        bytes_written: 0,
-        files_kept: 1,
-    };
+    let kept = MaterializeSummary { files_written: 0, bytes_written: 0, files_kept: 1 };
     assert_eq!(summary, kept);
     let after = contents(&fixture.tree());
     let entry = &after[&b"f"[..]].entry;
-    assert_eq!(
-        (entry.mode, entry.modified),
-        (Some(0o640), at(1_000_000, 123_456_789))
-    );
+    assert_eq!((entry.mode, entry.modified), (Some(0o640), at(1_000_000, 123_456_789)));
     assert_eq!(after[&b""[..]].entry.modified, at(77, 7));
     fixture.remove("f");
     let summary = in_place(&fixture, &store, batch).unwrap();
@@ -217,16 +196,9 @@ fn removals_take_all_but_what_links_point_to<F: Fixture>() {
     }
     fixture.symlink("gone/out", "../keep");
     fixture.symlink("link", "keep");
-    let removal = |name: &[u8]| RemovalPlan {
-        directory: 0,
-        name: name.to_vec(),
-    };
+    let removal = |name: &[u8]| RemovalPlan { directory: 0, name: name.to_vec() };
     let batch = MaterializeBatch {
-        removals: vec![
-            removal(b"gone"),
-            removal(b"link"),
-            removal(b"was never there"),
-        ],
+        removals: vec![removal(b"gone"), removal(b"link"), removal(b"was never there")],
         ..one_file_batch(&store, b"gone", b"a file now", Existing::Absent)
     };
     in_place(&fixture, &store, batch).unwrap();
@@ -239,36 +211,18 @@ fn removals_take_all_but_what_links_point_to<F: Fixture>() {
 fn a_file_is_assembled_from_many_chunks<F: Fixture>() {
     let store = TestStore::new();
     let fixture = with_root::<F>();
-    let mut batch = MaterializeBatch {
-        directories: vec![present_root()],
-        ..MaterializeBatch::default()
-    };
+    let mut batch =
+        MaterializeBatch { directories: vec![present_root()], ..MaterializeBatch::default() };
     let mut expected = vec![Vec::new(); 4];
     for (index, expected) in (0..).zip(&mut expected) {
-        let (mut file, _) = one_file(
-            &store,
-            format!("f{index}").as_bytes(),
-            b"",
-            Existing::Absent,
-        );
+        let (mut file, _) = one_file(&store, format!("f{index}").as_bytes(), b"", Existing::Absent);
         for part in 0..300_u32 {
-            let raw: Vec<u8> = part
-                .to_le_bytes()
-                .repeat(1 + part as usize % 7 + index as usize);
+            let raw: Vec<u8> = part.to_le_bytes().repeat(1 + part as usize % 7 + index as usize);
             let length = u32::try_from(raw.len()).unwrap();
-            let segments = vec![Segment {
-                file: index,
-                file_offset: file.size,
-                chunk_offset: 0,
-                length,
-            }];
+            let segments =
+                vec![Segment { file: index, file_offset: file.size, chunk_offset: 0, length }];
             let digest = store.add(&raw);
-            batch.chunks.push(ChunkPlan {
-                digest,
-                raw_size: length,
-                source: 0,
-                segments,
-            });
+            batch.chunks.push(ChunkPlan { digest, raw_size: length, source: 0, segments });
             file.size += u64::from(length);
             expected.extend(raw);
         }
@@ -304,45 +258,22 @@ fn a_missing_chunk_leaves_nothing<F: Fixture>() {
     missing.segments[0].length = 10;
     batch.files.push(file);
     batch.chunks.extend([chunk, missing]);
-    let result = carry_out(
-        &fixture.tree(),
-        &store,
-        Placement::Staged,
-        vec![batch.clone()],
-    );
+    let result = carry_out(&fixture.tree(), &store, Placement::Staged, vec![batch.clone()]);
     let fault = ObjectFault::Missing;
-    let expected = MaterializeError::Chunk {
-        digest: Digest::new([7; 32]),
-        fault,
-    };
+    let expected = MaterializeError::Chunk { digest: Digest::new([7; 32]), fault };
     assert_eq!(result, Err(expected));
     assert_eq!(fixture.tree().root(), Ok(None));
     // Damage is found before anything of the chunk is written.
-    store
-        .chunks
-        .lock()
-        .unwrap()
-        .insert(digest, b"damaged bytes".to_vec());
+    store.chunks.lock().unwrap().insert(digest, b"damaged bytes".to_vec());
     batch.chunks.pop();
     batch.files[1].size = 13;
-    let result = carry_out(
-        &fixture.tree(),
-        &store,
-        Placement::Staged,
-        vec![batch.clone()],
-    );
-    assert!(
-        matches!(result, Err(MaterializeError::Chunk { .. })),
-        "{result:?}"
-    );
+    let result = carry_out(&fixture.tree(), &store, Placement::Staged, vec![batch.clone()]);
+    assert!(matches!(result, Err(MaterializeError::Chunk { .. })), "{result:?}");
     assert_eq!(fixture.tree().root(), Ok(None));
     fixture.directory("", 0o755, at(1, 1));
     batch.directories[0].state = DirectoryState::Present;
     let result = in_place(&fixture, &store, batch);
-    assert!(
-        matches!(result, Err(MaterializeError::Chunk { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(MaterializeError::Chunk { .. })), "{result:?}");
     assert!(!contents(&fixture.tree()).contains_key(&b"g"[..]));
 }
 
@@ -360,11 +291,7 @@ fn obstacles_make_way_for_directories<F: Fixture>() {
         parent: 0,
     };
     let batch = |state| MaterializeBatch {
-        directories: vec![
-            present_root(),
-            directory(b"file", state),
-            directory(b"link", state),
-        ],
+        directories: vec![present_root(), directory(b"file", state), directory(b"link", state)],
         ..MaterializeBatch::default()
     };
     assert!(in_place(&fixture, &store, batch(DirectoryState::Absent)).is_err());
@@ -392,10 +319,7 @@ fn metadata_changes_alone<F: Fixture>() {
     };
     let batch = MaterializeBatch {
         directories: vec![present_root()],
-        metadata: vec![
-            plan(b"f", Some(0o751), at(-5, 5)),
-            plan(b"link", None, at(6, 6)),
-        ],
+        metadata: vec![plan(b"f", Some(0o751), at(-5, 5)), plan(b"link", None, at(6, 6))],
         ..MaterializeBatch::default()
     };
     in_place(&fixture, &store, batch).unwrap();
@@ -409,12 +333,7 @@ fn a_staged_tree_needs_a_free_place<F: Fixture>() {
     let store = TestStore::new();
     let fixture = with_root::<F>();
     let batch = one_file_batch(&store, b"f", b"content", Existing::Absent);
-    let result = carry_out(
-        &fixture.tree(),
-        &store,
-        Placement::Staged,
-        vec![batch.clone()],
-    );
+    let result = carry_out(&fixture.tree(), &store, Placement::Staged, vec![batch.clone()]);
     assert!(result.is_err());
     let mut alone = batch;
     alone.directories.clear();
@@ -423,15 +342,7 @@ fn a_staged_tree_needs_a_free_place<F: Fixture>() {
     assert!(in_place(&fixture, &store, alone.clone()).is_err());
     let file = F::new();
     file.file("", b"old", 0o600, at(1, 1));
-    assert!(
-        carry_out(
-            &file.tree(),
-            &store,
-            Placement::InPlace,
-            vec![alone.clone()]
-        )
-        .is_err()
-    );
+    assert!(carry_out(&file.tree(), &store, Placement::InPlace, vec![alone.clone()]).is_err());
     carry_out(&file.tree(), &store, Placement::Staged, vec![alone]).unwrap();
     assert_eq!(contents(&file.tree())[&b""[..]].content, b"content");
 }

@@ -33,9 +33,7 @@ fn any_seed() -> impl Strategy<Value = Seed> {
     let content = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..300),
         (any::<u8>(), 2000_usize..20_000).prop_map(|(byte, length)| {
-            (0..length)
-                .map(|index| byte.wrapping_mul((index / 37) as u8) ^ index as u8)
-                .collect()
+            (0..length).map(|index| byte.wrapping_mul((index / 37) as u8) ^ index as u8).collect()
         }),
     ];
     let kind = prop_oneof![
@@ -46,37 +44,18 @@ fn any_seed() -> impl Strategy<Value = Seed> {
     ];
     let modified = (-1000_i64..4_000_000_000, 0_u32..1_000_000_000)
         .prop_map(|(seconds, nanoseconds)| at(seconds, nanoseconds));
-    (
-        any::<prop::sample::Index>(),
-        any_name(),
-        kind,
-        0_u32..0o1000,
-        modified,
+    (any::<prop::sample::Index>(), any_name(), kind, 0_u32..0o1000, modified).prop_map(
+        |(parent, name, kind, mode, modified)| Seed { parent, name, kind, mode, modified },
     )
-        .prop_map(|(parent, name, kind, mode, modified)| Seed {
-            parent,
-            name,
-            kind,
-            mode,
-            modified,
-        })
 }
 
 /// A tree of these things; a name that is taken is left out.
 fn build(seeds: &[Seed]) -> MemoryTree {
     let tree = MemoryTree::new();
-    tree.insert_directory(b"", 0o755, at(1, 999_999_999))
-        .unwrap();
+    tree.insert_directory(b"", 0o755, at(1, 999_999_999)).unwrap();
     let mut directories = vec![Vec::new()];
     let mut files: Vec<Vec<u8>> = Vec::new();
-    for Seed {
-        parent,
-        name,
-        kind,
-        mode,
-        modified,
-    } in seeds
-    {
+    for Seed { parent, name, kind, mode, modified } in seeds {
         let path = crate::tree::plan::join(&directories[parent.index(directories.len())], name);
         let inserted = match kind {
             Kind::Directory => tree.insert_directory(&path, *mode, *modified),

@@ -10,17 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-pub(super) const SIZES: CutSizes = CutSizes {
-    minimum: 64,
-    average: 256,
-    maximum: 1024,
-};
+pub(super) const SIZES: CutSizes = CutSizes { minimum: 64, average: 256, maximum: 1024 };
 
 pub(super) fn at(seconds: i64, nanoseconds: u32) -> Timestamp {
-    Timestamp {
-        seconds,
-        nanoseconds,
-    }
+    Timestamp { seconds, nanoseconds }
 }
 
 /// Keeps chunks as they are.
@@ -43,16 +36,10 @@ impl ChunkSink for TestStore {
 
     fn put(&self, digest: &Digest, raw: &[u8], _: &mut Codec) -> Result<PutOutcome, IoError> {
         if let Some(room) = &mut *self.room.lock().unwrap() {
-            *room = room
-                .checked_sub(1)
-                .ok_or(IoError::new(IoErrorKind::NoSpace))?;
+            *room = room.checked_sub(1).ok_or(IoError::new(IoErrorKind::NoSpace))?;
         }
         self.chunks.lock().unwrap().insert(*digest, raw.to_vec());
-        Ok(PutOutcome {
-            digest: *digest,
-            stored_size: raw.len() as u64,
-            new: true,
-        })
+        Ok(PutOutcome { digest: *digest, stored_size: raw.len() as u64, new: true })
     }
 }
 
@@ -63,21 +50,12 @@ impl ChunkSource for TestStore {
         _: u32,
         codec: &'codec mut Codec,
     ) -> Result<&'codec [u8], ObjectFault> {
-        let raw = self
-            .chunks
-            .lock()
-            .unwrap()
-            .get(digest)
-            .cloned()
-            .ok_or(ObjectFault::Missing)?;
+        let raw = self.chunks.lock().unwrap().get(digest).cloned().ok_or(ObjectFault::Missing)?;
         if crate::storage::codec::sha256(&raw) != *digest {
             return Err(ObjectFault::Damaged(Damage::Content));
         }
         // Through the stored form, because the answer lies in the codec.
-        let stored = codec
-            .encode(&raw)
-            .map_err(ObjectFault::Unreadable)?
-            .to_vec();
+        let stored = codec.encode(&raw).map_err(ObjectFault::Unreadable)?.to_vec();
         *codec.load() = stored;
         codec.decode_loaded(digest, raw.len() as u64)
     }
@@ -114,23 +92,14 @@ pub(super) struct OnDisk {
 impl OnDisk {
     pub(super) fn path(&self, path: &str) -> PathBuf {
         let root = self.scratch.path().join("tree");
-        if path.is_empty() {
-            root
-        } else {
-            root.join(path)
-        }
+        if path.is_empty() { root } else { root.join(path) }
     }
 }
 
 pub(super) fn set_time(path: &Path, modified: Timestamp) {
-    let time = rustix::fs::Timespec {
-        tv_sec: modified.seconds,
-        tv_nsec: i64::from(modified.nanoseconds),
-    };
-    let times = rustix::fs::Timestamps {
-        last_access: time,
-        last_modification: time,
-    };
+    let time =
+        rustix::fs::Timespec { tv_sec: modified.seconds, tv_nsec: i64::from(modified.nanoseconds) };
+    let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
     let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
     rustix::fs::utimensat(rustix::fs::CWD, path, &times, flags).unwrap();
 }
@@ -144,9 +113,7 @@ impl Fixture for OnDisk {
     type Tree = FilesystemTree;
 
     fn new() -> Self {
-        OnDisk {
-            scratch: tempfile::tempdir().unwrap(),
-        }
+        OnDisk { scratch: tempfile::tempdir().unwrap() }
     }
 
     fn tree(&self) -> FilesystemTree {
@@ -192,27 +159,19 @@ impl Fixture for InMemory {
     }
 
     fn directory(&self, path: &str, mode: u32, modified: Timestamp) {
-        self.0
-            .insert_directory(path.as_bytes(), mode, modified)
-            .unwrap();
+        self.0.insert_directory(path.as_bytes(), mode, modified).unwrap();
     }
 
     fn file(&self, path: &str, content: &[u8], mode: u32, modified: Timestamp) {
-        self.0
-            .insert_file(path.as_bytes(), content, mode, modified)
-            .unwrap();
+        self.0.insert_file(path.as_bytes(), content, mode, modified).unwrap();
     }
 
     fn symlink(&self, path: &str, target: &str) {
-        self.0
-            .insert_symlink(path.as_bytes(), target.as_bytes(), at(0, 0))
-            .unwrap();
+        self.0.insert_symlink(path.as_bytes(), target.as_bytes(), at(0, 0)).unwrap();
     }
 
     fn hard_link(&self, path: &str, target: &str) {
-        self.0
-            .insert_hard_link(path.as_bytes(), target.as_bytes())
-            .unwrap();
+        self.0.insert_hard_link(path.as_bytes(), target.as_bytes()).unwrap();
     }
 
     fn remove(&self, path: &str) {
@@ -238,14 +197,7 @@ pub(super) fn contents<T: Tree>(tree: &T) -> BTreeMap<Vec<u8>, Item> {
     if root.kind == EntryKind::Directory {
         pending.push(Vec::new());
     }
-    items.insert(
-        Vec::new(),
-        Item {
-            entry: root,
-            content: Vec::new(),
-            first_name: None,
-        },
-    );
+    items.insert(Vec::new(), Item { entry: root, content: Vec::new(), first_name: None });
     while !pending.is_empty() {
         let lists = tree.read_directories(&pending, FollowLinks::Never);
         for (directory, list) in std::mem::take(&mut pending).into_iter().zip(lists) {
@@ -254,14 +206,7 @@ pub(super) fn contents<T: Tree>(tree: &T) -> BTreeMap<Vec<u8>, Item> {
                 if entry.kind == EntryKind::Directory {
                     pending.push(path.clone());
                 }
-                items.insert(
-                    path,
-                    Item {
-                        entry,
-                        content: Vec::new(),
-                        first_name: None,
-                    },
-                );
+                items.insert(path, Item { entry, content: Vec::new(), first_name: None });
             }
         }
     }
@@ -294,13 +239,7 @@ where
     let mut numbers = HashMap::new();
     let mut plan = MaterializeBatch::default();
     let mut pack = PackBatch::default();
-    for (
-        path,
-        Item {
-            entry, first_name, ..
-        },
-    ) in &items
-    {
+    for (path, Item { entry, first_name, .. }) in &items {
         let (parent, name) = split(path);
         let directory: u32 = numbers.get(&parent).copied().unwrap_or(0);
         let Entry { mode, modified, .. } = *entry;
@@ -337,21 +276,9 @@ where
             EntryKind::File => {
                 let directory = (!path.is_empty()).then_some(directory);
                 let size = entry.size;
-                pack.files.push(PackFile {
-                    directory,
-                    name: name.clone(),
-                    size,
-                    modified,
-                });
+                pack.files.push(PackFile { directory, name: name.clone(), size, modified });
                 let existing = Existing::Absent;
-                plan.files.push(FilePlan {
-                    directory,
-                    name,
-                    existing,
-                    mode,
-                    modified,
-                    size,
-                });
+                plan.files.push(FilePlan { directory, name, existing, mode, modified, size });
             }
             EntryKind::Special => {}
         }
@@ -362,11 +289,8 @@ where
     let packed = packer.finish().unwrap();
     assert_eq!(packed.len(), pack.groups.len());
     for (group, packed) in pack.groups.iter().zip(packed) {
-        let Packed::Chunks(chunks) = packed else {
-            panic!("{packed:?}")
-        };
-        plan.chunks
-            .extend(chunk_plans(&pack.files, *group, &chunks));
+        let Packed::Chunks(chunks) = packed else { panic!("{packed:?}") };
+        plan.chunks.extend(chunk_plans(&pack.files, *group, &chunks));
     }
     plan
 }
@@ -377,22 +301,11 @@ fn groups(files: &[PackFile]) -> Vec<Group> {
     for (index, file) in (0..).zip(files) {
         if file.size > 2048 {
             if index > first {
-                groups.push(Group::Bundle {
-                    first,
-                    count: index - first,
-                });
+                groups.push(Group::Bundle { first, count: index - first });
             }
             let half = file.size / 2;
-            groups.push(Group::Cut {
-                file: index,
-                offset: 0,
-                length: half,
-            });
-            groups.push(Group::Cut {
-                file: index,
-                offset: half,
-                length: file.size - half,
-            });
+            groups.push(Group::Cut { file: index, offset: 0, length: half });
+            groups.push(Group::Cut { file: index, offset: half, length: file.size - half });
             first = index + 1;
         } else if index + 1 - first == 3 {
             groups.push(Group::Bundle { first, count: 3 });
@@ -420,12 +333,7 @@ fn chunk_plans(files: &[PackFile], group: Group, chunks: &[PackedChunk]) -> Vec<
             for file in first..first + count {
                 let length = u32::try_from(files[file as usize].size).unwrap();
                 if length > 0 {
-                    segments.push(Segment {
-                        file,
-                        file_offset: 0,
-                        chunk_offset,
-                        length,
-                    });
+                    segments.push(Segment { file, file_offset: 0, chunk_offset, length });
                 }
                 chunk_offset += length;
             }
@@ -436,12 +344,7 @@ fn chunk_plans(files: &[PackFile], group: Group, chunks: &[PackedChunk]) -> Vec<
             let mut plans = Vec::new();
             for chunk in chunks {
                 let length = chunk.raw_size;
-                let segment = Segment {
-                    file,
-                    file_offset,
-                    chunk_offset: 0,
-                    length,
-                };
+                let segment = Segment { file, file_offset, chunk_offset: 0, length };
                 plans.push(plan(chunk, vec![segment]));
                 file_offset += u64::from(length);
             }
@@ -495,21 +398,8 @@ pub(super) fn one_file(
         modified: at(1_000_000, 123_456_789),
         size: u64::from(length),
     };
-    let segments = vec![Segment {
-        file: 0,
-        file_offset: 0,
-        chunk_offset: 0,
-        length,
-    }];
-    (
-        file,
-        ChunkPlan {
-            digest: store.add(content),
-            raw_size: length,
-            source: 0,
-            segments,
-        },
-    )
+    let segments = vec![Segment { file: 0, file_offset: 0, chunk_offset: 0, length }];
+    (file, ChunkPlan { digest: store.add(content), raw_size: length, source: 0, segments })
 }
 
 /// A batch with one file in a root that is there.
@@ -531,9 +421,8 @@ pub(super) fn one_file_batch(
 /// The names in a directory of the host, sorted.
 pub(super) fn names_in(path: &Path) -> Vec<Vec<u8>> {
     let entries = std::fs::read_dir(path).unwrap();
-    let mut names: Vec<Vec<u8>> = entries
-        .map(|entry| entry.unwrap().file_name().as_bytes().to_vec())
-        .collect();
+    let mut names: Vec<Vec<u8>> =
+        entries.map(|entry| entry.unwrap().file_name().as_bytes().to_vec()).collect();
     names.sort();
     names
 }

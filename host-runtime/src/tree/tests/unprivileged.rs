@@ -24,18 +24,11 @@ fn read_only_directories_are_restored_over_by_their_owner() {
     let copy = scratch.path().join("test");
     std::fs::copy(program, &copy).unwrap();
     let mut command = Command::new(&copy);
-    command
-        .args([name, "--nocapture"])
-        .env(MARK, "1")
-        .env("TMPDIR", scratch.path());
+    command.args([name, "--nocapture"]).env(MARK, "1").env("TMPDIR", scratch.path());
     command.current_dir(scratch.path()).uid(NOBODY).gid(NOBODY);
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("1 passed"), "{text}");
 }
 
@@ -73,25 +66,13 @@ fn restore_over_read_only_directories() {
     chunk.segments[0].file = 1;
     batch.files.push(file);
     batch.chunks.push(chunk);
-    batch.removals.push(RemovalPlan {
-        directory: 1,
-        name: b"gone".to_vec(),
-    });
-    carry_out(
-        &fixture.tree(),
-        &store,
-        Placement::InPlace,
-        vec![batch.clone()],
-    )
-    .unwrap();
+    batch.removals.push(RemovalPlan { directory: 1, name: b"gone".to_vec() });
+    carry_out(&fixture.tree(), &store, Placement::InPlace, vec![batch.clone()]).unwrap();
     let mode = |path: &str| std::fs::metadata(fixture.path(path)).unwrap().mode() & 0o777;
     let modes = ["", "a", "a/b", "a/new", "a/new/in"].map(mode);
     assert_eq!(modes, [0o555, 0o555, 0o555, 0o500, 0o111]);
     assert_eq!(std::fs::read(fixture.path("a/b/f")).unwrap(), b"new");
-    assert_eq!(
-        std::fs::read(fixture.path("a/new/in/deep")).unwrap(),
-        b"deep content"
-    );
+    assert_eq!(std::fs::read(fixture.path("a/new/in/deep")).unwrap(), b"deep content");
     assert!(!fixture.path("a/gone").exists());
     let modified = std::fs::metadata(fixture.path("a")).unwrap().mtime();
     assert_eq!(modified, 80);
@@ -101,15 +82,9 @@ fn restore_over_read_only_directories() {
     batch.files.truncate(1);
     batch.chunks.truncate(1);
     batch.chunks[0].digest = Digest::new([9; 32]);
-    batch.removals.push(RemovalPlan {
-        directory: 1,
-        name: b"new".to_vec(),
-    });
+    batch.removals.push(RemovalPlan { directory: 1, name: b"new".to_vec() });
     let result = carry_out(&fixture.tree(), &store, Placement::InPlace, vec![batch]);
-    assert!(
-        matches!(result, Err(MaterializeError::Chunk { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(MaterializeError::Chunk { .. })), "{result:?}");
     assert_eq!(["", "a", "a/b"].map(mode), [0o555, 0o555, 0o555]);
     for path in ["", "a", "a/b"] {
         set_mode(&fixture.path(path), 0o755);

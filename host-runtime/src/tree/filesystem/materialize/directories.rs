@@ -30,10 +30,7 @@ pub(super) fn make(
         }
         let plan = table.get(number);
         // Whoever began the restore has opened or made the root.
-        let stays = matches!(
-            plan.state,
-            DirectoryState::Present | DirectoryState::Outdated
-        );
+        let stays = matches!(plan.state, DirectoryState::Present | DirectoryState::Outdated);
         if stays || number == 0 {
             continue;
         }
@@ -45,9 +42,7 @@ pub(super) fn make(
                     remove_obstacle(shared, parent, name)?;
                 }
                 let mode = plan.mode.unwrap_or(DEFAULT_MODE) & os::PERMISSIONS | OWNER_ACCESS;
-                shared.with_access(plan.parent, || {
-                    os::make_directory(&parent.handle, name, mode)
-                })
+                shared.with_access(plan.parent, || os::make_directory(&parent.handle, name, mode))
             })
             .map_err(|error| shared.failure(plan.parent, name, error))?;
     }
@@ -85,11 +80,7 @@ pub(super) fn settle(shared: &Shared) -> Result<(), MaterializeError> {
 
 /// The mode to end with: what the plan says, or what was there before access was gained.
 fn wanted(shared: &Shared, remembered: &BTreeMap<u32, u32>, number: u32) -> Option<u32> {
-    shared
-        .table()
-        .get(number)
-        .mode
-        .or_else(|| remembered.get(&number).copied())
+    shared.table().get(number).mode.or_else(|| remembered.get(&number).copied())
 }
 
 fn settle_one(

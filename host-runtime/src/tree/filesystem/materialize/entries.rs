@@ -25,18 +25,15 @@ pub(super) fn make_symlink(
     directories: &mut DirectoryCache,
     plan: &SymlinkPlan,
 ) -> Result<(), MaterializeError> {
-    let SymlinkPlan {
-        directory, name, ..
-    } = plan;
+    let SymlinkPlan { directory, name, .. } = plan;
     directories
         .open(shared, *directory)
         .and_then(|open| {
             if plan.replace {
                 remove_obstacle(shared, open, name)?;
             }
-            shared.with_access(*directory, || {
-                os::make_symlink(&plan.target, &open.handle, name)
-            })?;
+            shared
+                .with_access(*directory, || os::make_symlink(&plan.target, &open.handle, name))?;
             os::set_time_at(&open.handle, name, plan.modified)
         })
         .map_err(|error| shared.failure(*directory, name, error))
@@ -47,15 +44,12 @@ pub(super) fn make_hard_link(
     directories: &mut DirectoryCache,
     plan: &HardLinkPlan,
 ) -> Result<(), MaterializeError> {
-    let HardLinkPlan {
-        directory, name, ..
-    } = plan;
+    let HardLinkPlan { directory, name, .. } = plan;
     let mut make = || {
         // Opened anew: the cache lends one directory at a time.
         let path = shared.table().path(plan.target_directory);
-        let target = shared.with_access(plan.target_directory, || {
-            os::open_directory(shared.root(), &path)
-        })?;
+        let target = shared
+            .with_access(plan.target_directory, || os::open_directory(shared.root(), &path))?;
         let open = directories.open(shared, *directory)?;
         if plan.replace {
             remove_obstacle(shared, open, name)?;

@@ -56,20 +56,14 @@ impl FilesystemMaterializer {
         sources: Vec<Source>,
         placement: Placement,
     ) -> Result<Self, MaterializeError> {
-        let at_root = |error| MaterializeError::Destination {
-            path: Vec::new(),
-            error,
-        };
+        let at_root = |error| MaterializeError::Destination { path: Vec::new(), error };
         let (root, staging) = match placement {
-            Placement::InPlace => (
-                os::open_root(path).map_err(|error| at_root(os::io_error(error)))?,
-                None,
-            ),
+            Placement::InPlace => {
+                (os::open_root(path).map_err(|error| at_root(os::io_error(error)))?, None)
+            }
             Placement::Staged => {
                 let staging = Staging::begin(path).map_err(at_root)?;
-                let root = staging
-                    .root()
-                    .map_err(|error| at_root(os::io_error(error)))?;
+                let root = staging.root().map_err(|error| at_root(os::io_error(error)))?;
                 (root, Some(staging))
             }
         };
@@ -97,11 +91,7 @@ impl FilesystemMaterializer {
             let table = self.shared.table();
             plan::check_materialize(&batch, &table, self.shared.sources.len())?
         };
-        if batch
-            .files
-            .first()
-            .is_some_and(|file| file.directory.is_none())
-        {
+        if batch.files.first().is_some_and(|file| file.directory.is_none()) {
             // In place there is a directory, which no file can take the place of.
             if self.single_file || self.staging.is_none() {
                 return Err(plan::invalid(Vec::new()));
@@ -161,10 +151,7 @@ impl FilesystemMaterializer {
         if let Some(error) = self.shared.first_error() {
             return Err(error);
         }
-        let at_root = |error| MaterializeError::Destination {
-            path: Vec::new(),
-            error,
-        };
+        let at_root = |error| MaterializeError::Destination { path: Vec::new(), error };
         finished.map_err(|_| at_root(IoError::new(IoErrorKind::Other)))?;
         if !self.single_file && self.shared.table().len() == 0 {
             return Err(plan::invalid(Vec::new()));

@@ -75,10 +75,7 @@ impl Shared {
         error: os::Error,
     ) -> MaterializeError {
         let path = self.table().path_of(Some(directory), name);
-        MaterializeError::Destination {
-            path,
-            error: os::io_error(error),
-        }
+        MaterializeError::Destination { path, error: os::io_error(error) }
     }
 
     /// Keeps the first error of a worker.
@@ -89,10 +86,8 @@ impl Shared {
     /// Why the workers have stopped.
     pub(super) fn error(&self) -> MaterializeError {
         let unknown = IoError::new(IoErrorKind::Other);
-        self.first_error().unwrap_or(MaterializeError::Destination {
-            path: Vec::new(),
-            error: unknown,
-        })
+        self.first_error()
+            .unwrap_or(MaterializeError::Destination { path: Vec::new(), error: unknown })
     }
 
     /// The first error, if there was one.
@@ -251,11 +246,7 @@ impl DirectoryCache {
                 shared.note_opened(number);
                 let handle =
                     shared.with_access(number, || os::open_directory(shared.root(), &path))?;
-                OpenDirectory {
-                    number,
-                    handle,
-                    created_mode: None,
-                }
+                OpenDirectory { number, handle, created_mode: None }
             }
         };
         Ok(slot.insert(open))

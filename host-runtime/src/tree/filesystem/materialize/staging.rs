@@ -37,11 +37,7 @@ pub(super) struct Staging {
 impl Staging {
     /// Makes the staging directory for `destination`, and the directories above it.
     pub(super) fn begin(destination: &Path) -> Result<Self, IoError> {
-        let name = destination
-            .file_name()
-            .ok_or(plan::INVALID)?
-            .as_bytes()
-            .to_vec();
+        let name = destination.file_name().ok_or(plan::INVALID)?.as_bytes().to_vec();
         let parent = match destination.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -60,14 +56,7 @@ impl Staging {
         // Best effort: what cannot be removed is in nobody's way.
         let _ = remove_stale(&parent, &prefix);
         let (temporary, lock, default_mode) = make(&parent, &prefix).map_err(os::io_error)?;
-        Ok(Staging {
-            parent,
-            name,
-            temporary,
-            lock: Some(lock),
-            obstacle,
-            default_mode,
-        })
+        Ok(Staging { parent, name, temporary, lock: Some(lock), obstacle, default_mode })
     }
 
     /// The staging directory, open as the root of the new tree.
@@ -83,12 +72,7 @@ impl Staging {
     /// Lets the tree appear at the destination.
     pub(super) fn publish_directory(mut self) -> Result<(), IoError> {
         let rename = |staging: &Staging| {
-            let Staging {
-                parent,
-                temporary,
-                name,
-                ..
-            } = staging;
+            let Staging { parent, temporary, name, .. } = staging;
             os::rename_to_absent(parent, temporary, parent, name)
         };
         let mut result = rename(&self);

@@ -35,26 +35,14 @@ struct LargeFile {
 
 impl Batch {
     pub(super) fn new(plan: MaterializeBatch, coverage: Vec<Coverage>) -> Self {
-        let large = (0..)
-            .zip(&coverage)
-            .filter_map(|(index, coverage)| match coverage {
-                Coverage::Parts(count) => {
-                    let left = AtomicU32::new(*count);
-                    Some((
-                        index,
-                        LargeFile {
-                            left,
-                            handle: Mutex::default(),
-                        },
-                    ))
-                }
-                _ => None,
-            });
-        Batch {
-            large: large.collect(),
-            plan,
-            coverage,
-        }
+        let large = (0..).zip(&coverage).filter_map(|(index, coverage)| match coverage {
+            Coverage::Parts(count) => {
+                let left = AtomicU32::new(*count);
+                Some((index, LargeFile { left, handle: Mutex::default() }))
+            }
+            _ => None,
+        });
+        Batch { large: large.collect(), plan, coverage }
     }
 }
 
@@ -76,23 +64,12 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let files = Files {
-            shared,
-            directories: DirectoryCache::default(),
-            existing: Vec::new(),
-        };
-        Writer {
-            codec: Codec::new(),
-            files,
-        }
+        let files = Files { shared, directories: DirectoryCache::default(), existing: Vec::new() };
+        Writer { codec: Codec::new(), files }
     }
 
     pub(super) fn work(&mut self, job: &Job) -> ControlFlow<()> {
-        let Files {
-            shared,
-            directories,
-            ..
-        } = &mut self.files;
+        let Files { shared, directories, .. } = &mut self.files;
         let result = match job {
             Job::Chunk(batch, index) => self.write_chunk(batch, *index),
             Job::EmptyFiles(batch, range) => range
@@ -117,14 +94,9 @@ impl Writer {
 
     fn write_chunk(&mut self, batch: &Batch, index: usize) -> Result<(), MaterializeError> {
         let plan = &batch.plan.chunks[index];
-        let failure = |fault| MaterializeError::Chunk {
-            digest: plan.digest,
-            fault,
-        };
+        let failure = |fault| MaterializeError::Chunk { digest: plan.digest, fault };
         let source = Arc::clone(&self.files.shared.sources[plan.source as usize]);
-        let raw = source
-            .read(&plan.digest, plan.raw_size, &mut self.codec)
-            .map_err(failure)?;
+        let raw = source.read(&plan.digest, plan.raw_size, &mut self.codec).map_err(failure)?;
         if raw.len() as u64 != u64::from(plan.raw_size) {
             return Err(failure(ObjectFault::Damaged(Damage::Length)));
         }
@@ -159,10 +131,7 @@ fn place(file: &FilePlan) -> (u32, &[u8]) {
 impl Files {
     fn failure(&self, file: &FilePlan, error: os::Error) -> MaterializeError {
         let path = self.shared.table().path_of(file.directory, &file.name);
-        MaterializeError::Destination {
-            path,
-            error: os::io_error(error),
-        }
+        MaterializeError::Destination { path, error: os::io_error(error) }
     }
 
     /// Writes a file whose whole content is at hand.
@@ -177,11 +146,7 @@ impl Files {
 
     /// False where the file was right already.
     fn try_write_whole(&mut self, file: &FilePlan, content: &[u8]) -> Result<bool, os::Error> {
-        let Files {
-            shared,
-            directories,
-            existing,
-        } = self;
+        let Files { shared, directories, existing } = self;
         let (number, name) = place(file);
         let directory = directories.open(shared, number)?;
         if file.existing == Existing::Compare
@@ -256,12 +221,8 @@ fn create(
     if file.existing != Existing::Absent {
         entries::remove_obstacle(shared, directory, name)?;
     }
-    let mode = file
-        .mode
-        .map_or(DEFAULT_MODE, |mode| mode & os::PERMISSIONS);
-    shared.with_access(directory.number, || {
-        os::create_file(&directory.handle, name, mode)
-    })
+    let mode = file.mode.map_or(DEFAULT_MODE, |mode| mode & os::PERMISSIONS);
+    shared.with_access(directory.number, || os::create_file(&directory.handle, name, mode))
 }
 
 /// Gives a new file its mode, unless it was created with it. Files of a directory that are
@@ -279,11 +240,7 @@ fn settle_mode(
         _ => os::status_of(handle)?.mode() == mode,
     };
     *created_mode = Some((mode, right));
-    if right {
-        Ok(())
-    } else {
-        os::set_mode(handle, mode)
-    }
+    if right { Ok(()) } else { os::set_mode(handle, mode) }
 }
 
 /// Whether the file that is there has this content and no other name; its mode and time are then
