@@ -8,19 +8,9 @@ use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Materializer, ObjectName, Packer,
     Severity, SweepId, Tree,
 };
-use wasmtime::component::{Linker, Resource};
+use wasmtime::component::Resource;
 
 type Outcome<T, E> = wasmtime::Result<Result<T, E>>;
-
-/// The one function of `wasi:*` that the core calls: the standard library's hash maps ask for a
-/// seed. All others are there because the standard library refers to them, and trap.
-pub(super) fn add_wasi(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    let mut seeds = linker.instance("wasi:random/insecure-seed@0.2.0")?;
-    seeds.func_wrap("insecure-seed", |store, (): ()| {
-        let environment = &store.data().environment;
-        Ok(((environment.random(), environment.random()),))
-    })
-}
 
 impl types::Host for HostState {}
 

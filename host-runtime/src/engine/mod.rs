@@ -7,6 +7,7 @@
 mod bindings;
 mod imports;
 mod resources;
+mod wasi;
 
 pub use bindings::client;
 pub use resources::{LocalCache, SharedObjects, SharedRecords};
@@ -68,8 +69,7 @@ impl Core {
         let component = unsafe { Component::deserialize(&engine, precompiled) }.map_err(failed)?;
         let mut linker = Linker::new(&engine);
         bindings::add_to_linker(&mut linker).map_err(failed)?;
-        imports::add_wasi(&mut linker).map_err(failed)?;
-        linker.define_unknown_imports_as_traps(&component).map_err(failed)?;
+        wasi::add_to_linker(&mut linker, &engine, &component).map_err(failed)?;
         let pre = linker.instantiate_pre(&component).map_err(failed)?;
         Ok(Core { engine, pre: CorePre::new(pre).map_err(failed)? })
     }
