@@ -9,8 +9,8 @@ use crate::manifest;
 use crate::record::Record;
 use crate::retention::{self, Entry, Limits, Usage};
 use btdt_ports::{
-    Digest, Environment, Leftovers, LockMode, ObjectFault, ObjectKind, Objects, RecordVersion,
-    Records, Severity,
+    Digest, Environment, IoError, IoErrorKind, Leftovers, LockMode, ObjectFault, ObjectKind,
+    Objects, RecordVersion, Records, Severity,
 };
 use std::collections::BTreeMap;
 
@@ -54,9 +54,11 @@ pub fn clean<O: Objects, R: Records>(
     environment: &dyn Environment,
 ) -> Result<Summary, Error> {
     let began = environment.now();
-    let lock = objects.lock(LockMode::Exclusive);
-    let rules =
-        Rules { grace_period: request.grace_period, alone_since: lock.is_some().then_some(began) };
+    // Held for an instant only: whoever comes now shall find the lock free, so that the next clean
+    // knows of them.
+    let alone = objects.lock(LockMode::Exclusive).is_some();
+    let _in_use = objects.lock(LockMode::Shared);
+    let rules = Rules { grace_period: request.grace_period, alone_since: alone.then_some(began) };
     // First of all, because it also brings back records that a dead process was about to delete.
     let mut before = began;
     before.seconds = began.seconds.saturating_sub_unsigned(request.grace_period);
@@ -129,7 +131,7 @@ impl Survey {
                     Ok(Some(stored)) => stored,
                     Err(error) => {
                         warn(format!("the record {name} could not be read: {error}"));
-                        survey.complete = false;
+                        survey.complete &= is_foreign(&error);
                         continue;
                     }
                 };
@@ -174,7 +176,9 @@ impl Survey {
         let encoded =
             objects.get(ObjectKind::Manifest, digest, manifest::MAX_ENCODED).map_err(|fault| {
                 match fault {
-                    ObjectFault::Unreadable(_) => ManifestProblem::Unreadable(describe(&fault)),
+                    ObjectFault::Unreadable(error) if !is_foreign(&error) => {
+                        ManifestProblem::Unreadable(describe(&fault))
+                    }
                     _ => ManifestProblem::Unusable(describe(&fault)),
                 }
             })?;
@@ -225,6 +229,11 @@ impl Survey {
         });
         (usage, entries.collect())
     }
+}
+
+/// Whether something can never have been written by this tool, and so refers to nothing.
+fn is_foreign(error: &IoError) -> bool {
+    matches!(error.kind, IoErrorKind::IsADirectory | IoErrorKind::TooLarge)
 }
 
 enum ManifestProblem {

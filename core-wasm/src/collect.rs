@@ -21,8 +21,9 @@
 //! nothing, or it came before the look, which then found the object gone and had it written again.
 //!
 //! No step of this argument needs the grace period or the lock. The grace period lets restores
-//! that are under way finish, and the lock tells a collector that nobody is at work, so that young
-//! objects which nothing refers to are garbage and not a store in progress.
+//! that are under way finish. The lock tells a collector whether nobody is at work: then young
+//! objects which nothing refers to are garbage and not those of a store in progress, and a grace
+//! period that is shorter than a restore does no harm.
 //!
 //! `tests/simulation` plays tens of thousands of commits against stalling and dying processes, and
 //! loses entries as soon as any of the three rules is taken out.
@@ -78,6 +79,19 @@ pub struct Rules {
     pub grace_period: u64,
     /// Since when nobody else has been at work, if that is known.
     pub alone_since: Option<Timestamp>,
+}
+
+/// What is set aside stays for at least this many seconds if others are at work: a restore may
+/// have read a record that is gone now, and still need the objects.
+const RESTORE_TIME: u64 = 600;
+
+impl Rules {
+    fn time_aside(&self) -> u64 {
+        match self.alone_since {
+            Some(_) => self.grace_period,
+            None => self.grace_period.max(RESTORE_TIME),
+        }
+    }
 }
 
 /// Whether all these objects are live, after bringing back those that were set aside.
@@ -154,7 +168,7 @@ pub fn sweep<O: Objects>(
     swept.recalled = objects.recall(&needed).map_err(Error::writing)?;
     let expired: Vec<AsideObject> = garbage
         .into_iter()
-        .filter(|object| now.seconds_since(object.sweep.began()) >= rules.grace_period)
+        .filter(|object| now.seconds_since(object.sweep.began()) >= rules.time_aside())
         .collect();
     swept.deleted = objects.discard(&expired).map_err(Error::deleting)?;
     swept.deleted_bytes = expired.iter().map(|object| object.stored_size).sum();

@@ -73,7 +73,7 @@ impl<T: Tree> Walker<'_, T> {
 
     fn root(&self) -> Result<(u8, Digest), Error> {
         let root = self.tree.root().map_err(|error| failed(&[], error))?;
-        let root = root.ok_or_else(|| failed(&[], IoError::new(IoErrorKind::NotFound)))?;
+        let root = root.ok_or_else(|| failed(&[], IoError::NOT_FOUND))?;
         match root.kind {
             EntryKind::Directory => Ok((b'd', self.directory(&[], 0)?)),
             EntryKind::File => {

@@ -8,8 +8,7 @@ use crate::error::Error;
 use crate::ignore_rules::{FILE_NAME, IgnoreRules, MAX_FILE_SIZE};
 use crate::manifest::MODE_MASK;
 use btdt_ports::{
-    Entry, EntryKind, Environment, FollowLinks, IoError, IoErrorKind, LinkId, Severity, Timestamp,
-    Tree,
+    Entry, EntryKind, Environment, FollowLinks, IoError, LinkId, Severity, Timestamp, Tree,
 };
 use std::collections::BTreeMap;
 
@@ -81,7 +80,7 @@ impl Listing {
         let rules = IgnoreRules::new(patterns)?;
         let failed = |error| Error::Source { path: Vec::new(), error };
         let root = tree.root().map_err(failed)?;
-        let root = root.ok_or_else(|| failed(IoError::new(IoErrorKind::NotFound)))?;
+        let root = root.ok_or_else(|| failed(IoError::NOT_FOUND))?;
         let is_directory = match root.kind {
             EntryKind::Directory => true,
             EntryKind::File => false,

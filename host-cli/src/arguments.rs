@@ -25,14 +25,11 @@ pub struct Arguments {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs, reason = "a comment here would take the place of the help of the arguments")]
 pub enum Command {
-    /// Remove old entries and unused data from a cache
     Clean(CleanArguments),
-    /// Print a hash of files or directories, to make a key of it
     Hash(HashArguments),
-    /// Restore a directory from a cache
     Restore(RestoreArguments),
-    /// Store a directory in a cache
     Store(StoreArguments),
 }
 

@@ -41,6 +41,9 @@ pub struct IoError {
 }
 
 impl IoError {
+    /// There is nothing of that name: what Linux calls `ENOENT`, for messages that users know.
+    pub const NOT_FOUND: IoError = IoError { kind: IoErrorKind::NotFound, os_code: Some(2) };
+
     /// An error that has no code of the operating system.
     #[must_use]
     pub const fn new(kind: IoErrorKind) -> Self {
@@ -50,10 +53,9 @@ impl IoError {
 
 impl fmt::Display for IoError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(code) = self.os_code {
-            return std::io::Error::from_raw_os_error(code).fmt(formatter);
-        }
-        formatter.write_str(match self.kind {
+        // The texts are those of Linux. A core in WebAssembly has its host's codes, but another
+        // table of texts in its standard library, so that is asked only about the rest.
+        let text = match self.kind {
             IoErrorKind::NotFound => "No such file or directory",
             IoErrorKind::AccessDenied => "Permission denied",
             IoErrorKind::ReadOnly => "Read-only file system",
@@ -65,8 +67,15 @@ impl fmt::Display for IoError {
             IoErrorKind::NameTooLong => "File name too long",
             IoErrorKind::TooLarge => "File too large",
             IoErrorKind::Unsupported => "Operation not supported",
-            IoErrorKind::Other => "Input/output error",
-        })
+            IoErrorKind::Other => match self.os_code {
+                Some(code) if cfg!(not(target_family = "wasm")) => {
+                    return std::io::Error::from_raw_os_error(code).fmt(formatter);
+                }
+                _ => "Input/output error",
+            },
+        };
+        formatter.write_str(text)?;
+        self.os_code.map_or(Ok(()), |code| write!(formatter, " (os error {code})"))
     }
 }
 

@@ -192,7 +192,7 @@ pub trait Objects {
     fn source(&self) -> Self::Source;
 
     /// Tells others that the cache is in use. `None` where another holder is in the way or the
-    /// file system has no locks; never waits. Nothing may depend on a lock for safety.
+    /// file system has no locks; does not wait for another holder. Nothing may depend on a lock for safety.
     fn lock(&self, mode: LockMode) -> Option<HeldLock>;
 
     /// Those of `digests` of which there is no live object, in the order given.

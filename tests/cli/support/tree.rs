@@ -66,6 +66,15 @@ impl Tree {
         Self { nodes: reader.nodes }
     }
 
+    /// Gives a file the time that it has in another tree.
+    pub(crate) fn copy_time(&mut self, name: &str, other: &Self) {
+        if let (Some(Node::File { time, .. }), Some(Node::File { time: copied, .. })) =
+            (self.nodes.get_mut(name.as_bytes()), other.nodes.get(name.as_bytes()))
+        {
+            *time = *copied;
+        }
+    }
+
     /// The names without the root's, as text.
     pub(crate) fn names(&self) -> Vec<String> {
         self.nodes

@@ -23,8 +23,12 @@ impl FilesystemStorage {
             }
         }
         let mut leftovers = Leftovers::default();
-        for (_, path, info) in abandoned.iter().filter(|(.., info)| !info.is_directory) {
-            leftovers = self.remove_leftover(path, info, leftovers);
+        for (_, path, info) in &abandoned {
+            if info.is_directory {
+                let _ = self.root().remove_directory(path);
+            } else {
+                leftovers = self.remove_leftover(path, info, leftovers);
+            }
         }
         self.remove_empty_sweeps(&self.sweeps()?);
         Ok(leftovers)

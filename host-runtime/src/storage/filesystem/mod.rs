@@ -182,6 +182,11 @@ impl FilesystemStorage {
                 self.root().make_directory(directory)?;
                 self.root().rename(from, to)
             }
+            // A directory is nothing of ours, and in the way for ever.
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                self.root().rename(to, &layout::temporary())?;
+                self.root().rename(from, to)
+            }
             result => result,
         }
     }

@@ -16,6 +16,9 @@ use std::path::Path;
 const FILE_MODE: u32 = 0o666;
 const DIRECTORY_MODE: u32 = 0o777;
 
+/// How often a shared lock is tried for: a collector holds the exclusive one for microseconds.
+const SHARED_LOCK_ATTEMPTS: u32 = 1000;
+
 /// What `stat` tells about a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FileInfo {
@@ -193,8 +196,8 @@ impl Root {
         Ok(names)
     }
 
-    /// Takes a lock on a file without waiting; it is created if it can be. It is held until the
-    /// result is dropped.
+    /// Takes a lock on a file; it is created if it can be, and held until the result is dropped.
+    /// Waits no longer than a collector takes that looks whether anybody is there.
     #[cfg(unix)]
     pub(super) fn lock(&self, path: &str, exclusive: bool) -> io::Result<OwnedFd> {
         use rustix::fs::FlockOperation::{NonBlockingLockExclusive, NonBlockingLockShared};
@@ -205,7 +208,14 @@ impl Root {
         // Network file systems want a file that is open for writing for an exclusive lock.
         let file = open(OFlags::RDWR | OFlags::CREATE).or_else(|_| open(OFlags::RDONLY))?;
         let operation = if exclusive { NonBlockingLockExclusive } else { NonBlockingLockShared };
-        rustix::fs::flock(&file, operation)?;
+        let mut attempts = if exclusive { 1 } else { SHARED_LOCK_ATTEMPTS };
+        loop {
+            match rustix::fs::flock(&file, operation) {
+                Err(Errno::WOULDBLOCK) if attempts > 1 => attempts -= 1,
+                result => break result?,
+            }
+            std::thread::yield_now();
+        }
         Ok(file)
     }
 
