@@ -12,9 +12,33 @@ use btdt_ports::{
 };
 use std::collections::BTreeMap;
 
-/// Directories that are read with one call: enough to keep all threads of the host busy, few
-/// enough to bound the list that comes back.
-const BATCH: usize = 512;
+/// How many directories to read with one call: enough to keep all threads of the host busy, few
+/// enough that the list which comes back stays small, judging by the directories so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchSize {
+    directories: usize,
+    entries: usize,
+}
+
+impl BatchSize {
+    const MAX_DIRECTORIES: usize = 512;
+    const ENTRIES: usize = 16 * 1024;
+
+    /// Splits off the directories to be read next.
+    pub fn split<'level, T>(&self, level: &'level [T]) -> (&'level [T], &'level [T]) {
+        let entries_each = self.entries.div_ceil(self.directories.max(1)).max(1);
+        let size = (Self::ENTRIES / entries_each).clamp(1, Self::MAX_DIRECTORIES);
+        // Nothing is known about the first ones.
+        let size = if self.directories == 0 { size.min(16) } else { size };
+        level.split_at(size.min(level.len()))
+    }
+
+    /// Takes note of a directory with that many entries.
+    pub fn note(&mut self, entries: usize) {
+        self.directories += 1;
+        self.entries += entries;
+    }
+}
 
 /// A listed tree. Items are numbered; 0 is the root.
 #[derive(Debug)]
@@ -107,6 +131,12 @@ impl Listing {
         self.items.len()
     }
 
+    /// Bytes of all names and targets of symbolic links.
+    #[must_use]
+    pub fn text_length(&self) -> usize {
+        self.text.len()
+    }
+
     /// Whether there is not even a root, which is never so.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -186,15 +216,20 @@ struct Reader<'read, T> {
 
 impl<T: Tree> Reader<'_, T> {
     fn read_levels(&mut self) -> Result<(), Error> {
+        let mut size = BatchSize::default();
         let mut level = vec![(0, Vec::new())];
         while !level.is_empty() {
             let mut next = Vec::new();
-            for batch in level.chunks(BATCH) {
+            let mut rest = level.as_slice();
+            while !rest.is_empty() {
+                let batch;
+                (batch, rest) = size.split(rest);
                 let paths: Vec<Vec<u8>> = batch.iter().map(|(_, path)| path.clone()).collect();
                 let listed = self.tree.read_directories(&paths, FollowLinks::Never);
                 for ((number, path), entries) in batch.iter().zip(listed) {
                     let entries =
                         entries.map_err(|error| Error::Source { path: path.clone(), error })?;
+                    size.note(entries.len());
                     self.take_directory(*number, path, &entries, &mut next)?;
                 }
             }

@@ -168,7 +168,7 @@ impl<'plan> Plan<'plan> {
         &self,
         packed: &[Vec<PackedChunk>],
     ) -> Result<(Manifest, Totals), ManifestFault> {
-        let mut builder = Builder::new();
+        let mut builder = Builder::with_capacity(self.items.len(), self.listing.text_length());
         let (placed, totals) = self.place(packed, &mut builder)?;
         for (place, item) in self.items.iter().enumerate() {
             let listing = self.listing;

@@ -6,14 +6,11 @@
 //! differ in content. Files with a time of whole seconds are therefore compared by content.
 
 use crate::error::Error;
-use crate::listing::join;
+use crate::listing::{BatchSize, join};
 use crate::manifest::{Content, Manifest, Node};
 use btdt_ports::{Entry, EntryKind, FollowLinks, LinkId, Tree};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-
-/// Directories that are read with one call.
-const BATCH: usize = 512;
 
 /// What has to be done for a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,15 +87,20 @@ struct Comparer<'compare> {
 impl Comparer<'_> {
     fn compare_levels(&mut self, tree: &impl Tree) -> Result<(), Error> {
         let children = Children::new(self.manifest);
+        let mut size = BatchSize::default();
         let mut level = vec![(0, Vec::new())];
         while !level.is_empty() {
             let mut next = Vec::new();
-            for batch in level.chunks(BATCH) {
+            let mut rest = level.as_slice();
+            while !rest.is_empty() {
+                let batch;
+                (batch, rest) = size.split(rest);
                 let paths: Vec<Vec<u8>> = batch.iter().map(|(_, path)| path.clone()).collect();
                 let listed = tree.read_directories(&paths, FollowLinks::Never);
                 for ((number, path), entries) in batch.iter().zip(listed) {
                     let entries = entries
                         .map_err(|error| Error::Destination { path: path.clone(), error })?;
+                    size.note(entries.len());
                     for child in self.compare_directory(*number, &children, entries) {
                         next.push((child, join(path, self.manifest.node(child).name)));
                     }

@@ -133,6 +133,7 @@ pub enum HashFunction {
 ///
 /// - 4: Nothing was found.
 #[derive(Args, Debug)]
+#[command(override_usage = "btdt restore [OPTIONS] --cache <CACHE> --keys <KEYS> <DESTINATION>")]
 pub struct RestoreArguments {
     #[command(flatten)]
     /// The cache.

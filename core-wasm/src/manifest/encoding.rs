@@ -20,6 +20,9 @@ use std::fmt;
 const FORMAT: &str = "btdt manifest";
 const VERSION: u32 = 1;
 
+/// Bytes of the smallest entry that can be valid: a hard link with a name of one byte.
+const SMALLEST_ENTRY: usize = 6;
+
 const DIRECTORY: u8 = 0;
 const FILE: u8 = 1;
 const SYMLINK: u8 = 2;
@@ -55,7 +58,7 @@ pub fn decode_chunks(bytes: &[u8]) -> Result<Vec<ChunkRef>, ManifestFault> {
 fn read(bytes: &[u8], entries: bool) -> Result<Builder, ManifestFault> {
     let fault = Cell::new(ManifestFault::Malformed);
     let mut deserializer = Deserializer::new(SliceReader::new(bytes));
-    let seed = ManifestSeed { fault: &fault, entries };
+    let seed = ManifestSeed { fault: &fault, entries, most: bytes.len() / SMALLEST_ENTRY };
     let builder = seed.deserialize(&mut deserializer).map_err(|_| fault.get())?;
     let mut reader = deserializer.into_inner();
     let rest = reader.fill(1).map_err(|_| ManifestFault::Malformed)?;
@@ -143,6 +146,7 @@ impl Serialize for EncodedExtents<'_> {
 struct ManifestSeed<'fault> {
     fault: &'fault Cell<ManifestFault>,
     entries: bool,
+    most: usize,
 }
 
 impl ManifestSeed<'_> {
@@ -191,7 +195,11 @@ impl<'de> Visitor<'de> for ManifestSeed<'_> {
             return Err(A::Error::custom("no entries"));
         }
         if self.entries {
-            map.next_value_seed(EntriesSeed { builder: &mut builder, fault: self.fault })?;
+            map.next_value_seed(EntriesSeed {
+                builder: &mut builder,
+                most: self.most,
+                fault: self.fault,
+            })?;
         } else {
             map.next_value::<IgnoredAny>()?;
         }
@@ -214,6 +222,8 @@ fn next<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
 
 struct EntriesSeed<'seed> {
     builder: &'seed mut Builder,
+    /// More entries than this cannot be encoded in the bytes that are there.
+    most: usize,
     fault: &'seed Cell<ManifestFault>,
 }
 
@@ -233,6 +243,8 @@ impl<'de> Visitor<'de> for EntriesSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
+        // What the length says is believed only as far as that many entries can be there.
+        self.builder.reserve(sequence.size_hint().unwrap_or(0).min(self.most));
         let mut extents = Vec::new();
         while sequence
             .next_element_seed(EntrySeed {

@@ -241,6 +241,21 @@ impl Builder {
         Builder::default()
     }
 
+    /// A manifest without any chunk or node, and memory for this many nodes of which the names
+    /// have that many bytes. Growing step by step would take twice as much at the worst moment.
+    #[must_use]
+    pub fn with_capacity(nodes: usize, text: usize) -> Self {
+        let mut builder = Builder::default();
+        builder.reserve(nodes);
+        builder.manifest.text.reserve_exact(text);
+        builder
+    }
+
+    fn reserve(&mut self, nodes: usize) {
+        self.manifest.nodes.reserve_exact(nodes);
+        self.manifest.extents.reserve_exact(nodes);
+    }
+
     /// Adds a chunk that later files can refer to. Returns its number.
     ///
     /// # Errors

@@ -6,12 +6,15 @@
 
 use wasmtime::Config;
 
-/// Address space reserved for one linear memory, in bytes. The default of 4 GiB for each memory
-/// would let a pool of a few hundred instances exhaust the address space.
-const MEMORY_RESERVATION: u64 = 64 << 20;
+/// Address space reserved for one linear memory, in bytes: all that a 32-bit memory can grow to.
+/// Then the compiled code needs no bounds checks, and a memory that grows is never copied, which
+/// would double the peak of a store of a large tree. Address space is not memory: a pool of a
+/// thousand such instances takes 4 of the 128 TiB that a process has.
+const MEMORY_RESERVATION: u64 = 4 << 30;
 
-/// Guard region behind a linear memory, in bytes.
-const MEMORY_GUARD: u64 = 1 << 20;
+/// Guard region behind a linear memory, in bytes: as far as an access with a constant offset can
+/// miss without a check.
+const MEMORY_GUARD: u64 = 32 << 20;
 
 /// Settings that are part of the compiled code.
 #[must_use]
