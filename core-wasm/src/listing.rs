@@ -12,12 +12,16 @@ use btdt_ports::{
 };
 use std::collections::BTreeMap;
 
-/// How many directories to read with one call: enough to keep all threads of the host busy, few
-/// enough that the list which comes back stays small, judging by the directories so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct BatchSize {
-    directories: usize,
-    entries: usize,
+/// How many directories of one level to read with one call: enough to keep all threads of the host
+/// busy, few enough that the list which comes back stays small, judging by those before.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchSize(usize);
+
+impl Default for BatchSize {
+    /// For the first call, when nothing is known of the level.
+    fn default() -> Self {
+        BatchSize(16)
+    }
 }
 
 impl BatchSize {
@@ -26,17 +30,13 @@ impl BatchSize {
 
     /// Splits off the directories to be read next.
     pub fn split<'level, T>(&self, level: &'level [T]) -> (&'level [T], &'level [T]) {
-        let entries_each = self.entries.div_ceil(self.directories.max(1)).max(1);
-        let size = (Self::ENTRIES / entries_each).clamp(1, Self::MAX_DIRECTORIES);
-        // Nothing is known about the first ones.
-        let size = if self.directories == 0 { size.min(16) } else { size };
-        level.split_at(size.min(level.len()))
+        level.split_at(self.0.min(level.len()))
     }
 
-    /// Takes note of a directory with that many entries.
-    pub fn note(&mut self, entries: usize) {
-        self.directories += 1;
-        self.entries += entries;
+    /// Takes note of directories that were read, and of the number of entries in all of them.
+    pub fn note(&mut self, directories: usize, entries: usize) {
+        let fitting = Self::ENTRIES * directories / entries.max(1);
+        self.0 = fitting.min(4 * self.0).clamp(1, Self::MAX_DIRECTORIES);
     }
 }
 
@@ -216,22 +216,24 @@ struct Reader<'read, T> {
 
 impl<T: Tree> Reader<'_, T> {
     fn read_levels(&mut self) -> Result<(), Error> {
-        let mut size = BatchSize::default();
         let mut level = vec![(0, Vec::new())];
         while !level.is_empty() {
             let mut next = Vec::new();
+            let mut size = BatchSize::default();
             let mut rest = level.as_slice();
             while !rest.is_empty() {
                 let batch;
                 (batch, rest) = size.split(rest);
+                let mut count = 0;
                 let paths: Vec<Vec<u8>> = batch.iter().map(|(_, path)| path.clone()).collect();
                 let listed = self.tree.read_directories(&paths, FollowLinks::Never);
                 for ((number, path), entries) in batch.iter().zip(listed) {
                     let entries =
                         entries.map_err(|error| Error::Source { path: path.clone(), error })?;
-                    size.note(entries.len());
+                    count += entries.len();
                     self.take_directory(*number, path, &entries, &mut next)?;
                 }
+                size.note(batch.len(), count);
             }
             level = next;
         }

@@ -87,24 +87,26 @@ struct Comparer<'compare> {
 impl Comparer<'_> {
     fn compare_levels(&mut self, tree: &impl Tree) -> Result<(), Error> {
         let children = Children::new(self.manifest);
-        let mut size = BatchSize::default();
         let mut level = vec![(0, Vec::new())];
         while !level.is_empty() {
             let mut next = Vec::new();
+            let mut size = BatchSize::default();
             let mut rest = level.as_slice();
             while !rest.is_empty() {
                 let batch;
                 (batch, rest) = size.split(rest);
+                let mut count = 0;
                 let paths: Vec<Vec<u8>> = batch.iter().map(|(_, path)| path.clone()).collect();
                 let listed = tree.read_directories(&paths, FollowLinks::Never);
                 for ((number, path), entries) in batch.iter().zip(listed) {
                     let entries = entries
                         .map_err(|error| Error::Destination { path: path.clone(), error })?;
-                    size.note(entries.len());
+                    count += entries.len();
                     for child in self.compare_directory(*number, &children, entries) {
                         next.push((child, join(path, self.manifest.node(child).name)));
                     }
                 }
+                size.note(batch.len(), count);
             }
             level = next;
         }
