@@ -68,6 +68,19 @@ pub(crate) fn remote_cache(path: &Path) -> Failure {
     Failure::new(format!("Could not access cache: {}", path.display()), vec![cause])
 }
 
+/// The source of a store is the cache.
+pub(crate) fn cache_in_itself(source: &Path) -> Failure {
+    let cause = "This is the cache itself".to_owned();
+    Failure::new(format!("Could not cache: {}", source.display()), vec![cause])
+}
+
+/// An exact restore would delete the cache.
+pub(crate) fn cache_in_destination(destination: &Path) -> Failure {
+    let cause = "The cache lies in the destination, and --exact would delete it".to_owned();
+    Failure::new(format!("Could not restore to: {}", destination.display()), vec![cause])
+        .hint("move the cache elsewhere, or leave out --exact")
+}
+
 impl Attempt<'_> {
     /// The core has trapped.
     pub(crate) fn stopped(self, error: &CoreError) -> Failure {

@@ -15,6 +15,7 @@ mod hashing;
 mod ignore_rules;
 mod keys;
 mod messages;
+mod overlap;
 mod property;
 mod round_trip;
 mod support;

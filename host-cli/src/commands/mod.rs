@@ -10,7 +10,7 @@ use crate::messages::{self, Attempt, Failure};
 use crate::printer::Printer;
 use btdt_host_runtime::engine::{Core, CoreError, LocalCache, Session, client};
 use btdt_host_runtime::storage::FilesystemStorage;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What every command works with.
@@ -35,6 +35,13 @@ fn open(path: &Path) -> Result<LocalCache, Failure> {
     let storage =
         FilesystemStorage::open(path).map_err(|error| messages::unusable_cache(path, &error))?;
     Ok(LocalCache::new(storage))
+}
+
+/// Where the cache lies in a tree of the user; empty where the tree is the cache itself, `None`
+/// where it lies elsewhere. Relative, with symbolic links resolved on both sides.
+fn place_in(tree: &Path, cache: &Path) -> Option<PathBuf> {
+    let (tree, cache) = (tree.canonicalize().ok()?, cache.canonicalize().ok()?);
+    cache.strip_prefix(tree).ok().map(Path::to_path_buf)
 }
 
 /// Joins the two ways in which the core can fail.

@@ -1,15 +1,18 @@
 //! `btdt restore`
 
-use super::{Context, open, outcome};
+use super::{Context, open, outcome, place_in};
 use crate::arguments::RestoreArguments;
 use crate::exit::Exit;
-use crate::messages::{Attempt, Failure};
+use crate::messages::{self, Attempt, Failure};
 use crate::units::{show_count, show_size};
 use btdt_host_runtime::engine::client;
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
 
 pub(crate) fn run(arguments: &RestoreArguments, context: Context<'_>) -> Result<Exit, Failure> {
     let cache = open(&arguments.cache.cache)?;
+    if arguments.exact && place_in(&arguments.destination, &arguments.cache.cache).is_some() {
+        return Err(messages::cache_in_destination(&arguments.destination));
+    }
     let request = client::RestoreRequest {
         keys: arguments.keys.clone(),
         prefixes: arguments.prefix.clone(),

@@ -1,18 +1,27 @@
 //! `btdt store`
 
-use super::{Context, open, outcome};
+use super::{Context, open, outcome, place_in};
 use crate::arguments::StoreArguments;
 use crate::exit::Exit;
-use crate::messages::{Attempt, Failure};
+use crate::messages::{self, Attempt, Failure};
 use crate::units::{show_count, show_size};
 use btdt_host_runtime::engine::client;
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
+use std::path::Path;
 
 pub(crate) fn run(arguments: &StoreArguments, context: Context<'_>) -> Result<Exit, Failure> {
     let cache = open(&arguments.cache.cache)?;
+    let mut excludes = arguments.exclude.clone();
+    if let Some(place) = place_in(&arguments.source, &arguments.cache.cache) {
+        if place.as_os_str().is_empty() {
+            return Err(messages::cache_in_itself(&arguments.source));
+        }
+        // First, so that whoever insists can bring it back.
+        excludes.insert(0, pattern_of(&place));
+    }
     let request = client::StoreRequest {
         keys: arguments.keys.clone(),
-        excludes: arguments.exclude.clone(),
+        excludes,
         labels: Vec::new(),
         tool: format!("btdt {}", env!("CARGO_PKG_VERSION")),
     };
@@ -27,6 +36,20 @@ pub(crate) fn run(arguments: &StoreArguments, context: Context<'_>) -> Result<Ex
         context.printer.note(&describe(&summary));
     }
     Ok(Exit::Success)
+}
+
+/// A pattern in gitignore syntax that matches this directory and nothing else. A cache that is
+/// stored in itself grows while it is read, and without bounds from run to run.
+fn pattern_of(place: &Path) -> String {
+    let mut pattern = String::from("/");
+    for character in place.to_string_lossy().chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '{' | '}' | '!' | '#' | '\\' | ' ') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('/');
+    pattern
 }
 
 fn describe(summary: &client::StoreSummary) -> String {
