@@ -64,7 +64,7 @@ impl Text {
 
     /// Long repetitions and new data, as in programs and archives: less work for each byte.
     pub(super) fn records(seed: u64) -> Self {
-        Self { phrases: vocabulary(seed, 1024, 64..320), new_every: 2, new_length: 160 }
+        Self { phrases: vocabulary(seed, 1024, 64..320), new_every: 2, new_length: 152 }
     }
 
     /// Fills the buffer; the same state of `random` gives the same text.
