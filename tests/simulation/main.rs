@@ -1,0 +1,122 @@
+//! Plays the collection protocol (`btdt_core::collect`) against processes that stall, die and race.
+//!
+//! The real `store`, `restore` and `clean` run over a cache in memory, many at once, each on a
+//! thread of its own. Every call of a port is a point at which the scheduler decides, by a seed,
+//! who goes on, who stalls for thousands of steps and who dies: exactly one thread runs at a time,
+//! so a seed plays the same every time. What was stored successfully must from then on be
+//! restorable until its key is stored anew or evicted.
+//!
+//! The same simulation without one rule of the protocol loses entries; that is what the tests of
+//! `mutants` assert, and what makes the other result worth something.
+//!
+//! `BTDT_SIMULATION_COMMITS` sets the number of successful stores, `BTDT_SIMULATION_SEED` plays
+//! one seed and prints the end of what happened.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod actors;
+mod oracle;
+mod rng;
+mod scenario;
+mod storage;
+mod tree;
+mod world;
+
+use scenario::{Mutant, Report, play};
+use std::thread;
+
+/// Successful stores of the normal test run.
+const COMMITS: u64 = 20_000;
+
+/// Seeds that are played at once.
+const WORLDS: u64 = 8;
+
+/// Seeds within which a mutant has to lose an entry.
+const MUTANT_SEEDS: u64 = 300;
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+#[test]
+fn nothing_that_was_stored_is_lost() {
+    if let Some(seed) = variable("BTDT_SIMULATION_SEED") {
+        let report = play(seed, Mutant::None);
+        println!("{report}\n{}", report.trace.join("\n"));
+        assert_eq!(report.loss, None, "seed {seed}");
+        return;
+    }
+    let wanted = variable("BTDT_SIMULATION_COMMITS").unwrap_or(COMMITS);
+    let mut total = Report::default();
+    let mut seeds = 0;
+    while total.commits < wanted {
+        // Worlds beside each other, since each of them has only one thread at work.
+        let worlds: Vec<_> = (seeds..seeds + WORLDS)
+            .map(|seed| (seed, thread::spawn(move || play(seed, Mutant::None))))
+            .collect();
+        for (seed, world) in worlds {
+            let report = world.join().unwrap();
+            if let Some(loss) = &report.loss {
+                panic!("seed {seed}: {loss}\n{report}\n{}", report.trace.join("\n"));
+            }
+            total.add(&report);
+        }
+        seeds += WORLDS;
+    }
+    println!("{seeds} seeds: {total}");
+    // A simulation in which nothing happens would find nothing either.
+    let Report { deaths, stalls, recalled, discarded, evicted, reads, .. } = total;
+    for (what, count) in [
+        ("deaths", deaths),
+        ("stalls", stalls),
+        ("recalled", recalled),
+        ("discarded", discarded),
+        ("evicted", evicted),
+        ("reads", reads),
+    ] {
+        assert!(count > wanted / 100, "only {count} {what}");
+    }
+}
+
+#[test]
+fn a_seed_plays_the_same_every_time() {
+    for seed in [1, 2, 3] {
+        let (once, again) = (play(seed, Mutant::None), play(seed, Mutant::None));
+        assert_eq!(once.trace, again.trace, "seed {seed}");
+        assert_eq!(once.to_string(), again.to_string(), "seed {seed}");
+    }
+}
+
+/// The simulation without one rule of the protocol has to lose something, and soon.
+mod mutants {
+    use super::*;
+
+    fn expect_loss(mutant: Mutant) {
+        let lost = (0..MUTANT_SEEDS).find_map(|seed| {
+            let loss = play(seed, mutant).loss?;
+            Some((seed, loss))
+        });
+        let (seed, loss) = lost.unwrap_or_else(|| panic!("{mutant:?} has not lost anything"));
+        println!("{mutant:?}, seed {seed}: {loss}");
+    }
+
+    #[test]
+    fn a_store_that_does_not_look_after_its_commit_loses_entries() {
+        expect_loss(Mutant::NoLookAfterCommit);
+    }
+
+    #[test]
+    fn a_collector_that_deletes_at_once_loses_entries() {
+        expect_loss(Mutant::DeletesAtOnce);
+    }
+
+    #[test]
+    fn sweeps_that_share_a_name_lose_entries() {
+        expect_loss(Mutant::OneSweepName);
+    }
+
+    #[test]
+    fn a_collector_that_lists_too_late_loses_entries() {
+        expect_loss(Mutant::ListsTooLate);
+    }
+}
