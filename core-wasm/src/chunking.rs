@@ -18,7 +18,7 @@ pub const RANGE: u64 = 64 << 20;
 
 /// The sizes between which content-defined chunking cuts.
 pub const CUT_SIZES: CutSizes =
-    CutSizes { minimum: 256 << 10, average: 1 << 20, maximum: MAX_CHUNK };
+    CutSizes { minimum: 512 << 10, average: 1 << 20, maximum: MAX_CHUNK };
 
 /// A bundle never ends before it has this many bytes.
 const BUNDLE_MINIMUM: u64 = 512 << 10;

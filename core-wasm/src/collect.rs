@@ -71,6 +71,21 @@ pub struct Swept {
     pub recalled: u64,
 }
 
+impl Swept {
+    /// What both sweeps have done together, if the second came right after this one.
+    #[must_use]
+    pub fn followed_by(self, next: Swept) -> Self {
+        Swept {
+            set_aside: self.set_aside.saturating_sub(next.deleted) + next.set_aside,
+            set_aside_bytes: self.set_aside_bytes.saturating_sub(next.deleted_bytes)
+                + next.set_aside_bytes,
+            deleted: self.deleted + next.deleted,
+            deleted_bytes: self.deleted_bytes + next.deleted_bytes,
+            recalled: self.recalled + next.recalled,
+        }
+    }
+}
+
 /// When something counts as garbage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -113,15 +128,9 @@ pub fn ensure_live<O: Objects>(
     aside.retain(|object| object.kind == kind && missing.contains(&object.digest));
     objects.recall(&aside).map_err(Error::writing)?;
     // Nobody has read these for a while, and a damaged object must not count as one that is there.
-    let names: Vec<ObjectName> =
-        missing.iter().map(|digest| ObjectName { kind, digest: *digest, sweep: None }).collect();
-    let faults = objects.check(&names);
-    for (name, fault) in names.iter().zip(&faults) {
-        if let Some(ObjectFault::Damaged(_)) = fault {
-            drop_damaged(objects, kind, name.digest, environment);
-        }
-    }
-    Ok(faults.iter().all(Option::is_none))
+    let recalled: Vec<Digest> = missing.into_iter().collect();
+    drop_all_damaged(objects, kind, &recalled, environment);
+    Ok(objects.missing(kind, &recalled).map_err(Error::reading)?.is_empty())
 }
 
 /// Takes a damaged object away, so that the next store writes it anew. Best effort: the cache may
@@ -192,6 +201,24 @@ pub fn sweep<O: Objects>(
 fn is_garbage(object: &ObjectInfo, now: Timestamp, rules: Rules) -> bool {
     let old = now.seconds_since(object.modified) >= rules.grace_period;
     old || rules.alone_since.is_some_and(|since| object.modified < since)
+}
+
+/// Takes all damaged objects away that are among these, so that the next store writes each of them
+/// anew: whoever finds one damaged chunk of an entry has to look at the others, or every one of them
+/// costs another build.
+pub fn drop_all_damaged<O: Objects>(
+    objects: &O,
+    kind: ObjectKind,
+    digests: &[Digest],
+    environment: &dyn Environment,
+) {
+    let name = |digest: &Digest| ObjectName { kind, digest: *digest, sweep: None };
+    let names: Vec<ObjectName> = digests.iter().map(name).collect();
+    for (name, fault) in names.iter().zip(objects.check(&names)) {
+        if let Some(ObjectFault::Damaged(_)) = fault {
+            drop_damaged(objects, kind, name.digest, environment);
+        }
+    }
 }
 
 /// All live objects.

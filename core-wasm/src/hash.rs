@@ -20,9 +20,9 @@ use btdt_ports::{
     Tree,
 };
 
-/// How deep directories may be nested: with links followed, a loop would otherwise go on until the
-/// path is too long for the system.
-const MAX_DEPTH: usize = 256;
+/// How deep directories may be nested. Each level takes space on the core's stack; and with links
+/// followed, a loop would otherwise go on until the path is too long for the system.
+const MAX_DEPTH: usize = 1024;
 
 /// Files that are digested with one call.
 const BATCH: usize = 4096;
@@ -87,7 +87,11 @@ impl<T: Tree> Walker<'_, T> {
 
     fn directory(&self, path: &[u8], depth: usize) -> Result<Digest, Error> {
         if depth > MAX_DEPTH {
-            return Err(failed(path, IoError::new(IoErrorKind::SymlinkLoop)));
+            let kind = match self.follow() {
+                FollowLinks::Always => IoErrorKind::SymlinkLoop,
+                FollowLinks::Never => IoErrorKind::NameTooLong,
+            };
+            return Err(failed(path, IoError::new(kind)));
         }
         let listed = self.tree.read_directories(&[path.to_vec()], self.follow()).pop();
         let entries = listed.unwrap_or_else(|| Err(IoError::new(IoErrorKind::Other)));

@@ -22,6 +22,7 @@ pub mod record;
 pub mod restore;
 pub mod retention;
 pub mod store;
+mod survey;
 
 #[cfg(target_family = "wasm")]
 mod component;

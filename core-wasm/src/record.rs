@@ -2,7 +2,8 @@
 //!
 //! Encoded as the magic `btdtrec1`, the SHA-256 of the rest, and a CBOR map. The checksum makes a
 //! damaged record a miss; the key in it makes sure that a record answers only for its own key,
-//! even where its file name had to be cut.
+//! even where its file name had to be cut. Fields that are not known are passed over: a later
+//! version may add some.
 
 use crate::digest::sha256;
 use crate::key::Key;
@@ -39,7 +40,6 @@ pub struct Record {
 pub struct RecordFault;
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Encoded<'record> {
     key: &'record str,
     #[serde(with = "serde_bytes")]

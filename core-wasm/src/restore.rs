@@ -197,7 +197,10 @@ where
             .objects
             .get(ObjectKind::Manifest, digest, manifest::MAX_ENCODED)
             .map_err(|fault| {
-                self.drop_if_damaged(ObjectKind::Manifest, digest, &fault);
+                if let ObjectFault::Damaged(_) = fault {
+                    let kind = ObjectKind::Manifest;
+                    collect::drop_damaged(self.objects, kind, digest, self.environment);
+                }
                 describe(&fault)
             })?;
         manifest::decode(&encoded).map_err(|fault| describe(&fault))
@@ -236,7 +239,12 @@ where
                 Fault::Fatal(Error::Destination { path, error })
             }
             MaterializeError::Chunk { digest, fault } => {
-                self.drop_if_damaged(ObjectKind::Chunk, digest, &fault);
+                if let ObjectFault::Damaged(_) = fault {
+                    let chunks: Vec<Digest> =
+                        manifest.chunks().iter().map(|chunk| chunk.digest).collect();
+                    let kind = ObjectKind::Chunk;
+                    collect::drop_all_damaged(self.objects, kind, &chunks, self.environment);
+                }
                 let reason = format!("chunk {digest}: {fault}");
                 Fault::Unusable { reason, changed: placement == Placement::InPlace }
             }
@@ -276,12 +284,6 @@ where
         }
         found.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.key.cmp(&b.key)));
         Ok(found.into_iter().map(|record| record.key).collect())
-    }
-
-    fn drop_if_damaged(&self, kind: ObjectKind, digest: Digest, fault: &ObjectFault) {
-        if let ObjectFault::Damaged(_) = fault {
-            collect::drop_damaged(self.objects, kind, digest, self.environment);
-        }
     }
 }
 

@@ -144,7 +144,7 @@ fn cache_failure(what: String, cache: &Path, failure: &client::CacheFailure) -> 
     let shown = Failure::new(what, vec![cause, error.to_string()]);
     match error.kind {
         IoErrorKind::NoSpace => shown.hint(format!(
-            "make room, for example with: btdt clean --cache {} --max-age 7d",
+            "make room, for example with: btdt clean --cache {} --max-age 1d --grace-period 0s",
             cache.display()
         )),
         IoErrorKind::AccessDenied => shown.hint("look at owner and permissions of the directory"),

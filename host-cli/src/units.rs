@@ -49,7 +49,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     while !rest.is_empty() {
         let (digits, after) = split(rest, |character| character.is_ascii_digit());
         if digits.is_empty() {
-            return Err(format!("a number was expected at {rest:?}"));
+            return Err(format!("a whole number was expected at {rest:?}"));
         }
         let (unit, after) = split(after.trim_start(), char::is_alphabetic);
         let too_large = || format!("{text:?} is more than 16 EiB - 1");

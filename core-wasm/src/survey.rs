@@ -1,0 +1,200 @@
+//! What all records of a cache say and refer to.
+
+use crate::collect::Inventory;
+use crate::error::Error;
+use crate::manifest::{self, MAX_CHUNK};
+use crate::record::Record;
+use crate::retention::{self, Entry, Usage};
+use btdt_ports::{
+    AsideObject, Digest, Environment, IoError, IoErrorKind, ObjectFault, ObjectKind, Objects,
+    RecordVersion, Records, Severity, Timestamp,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Records that are read with one call.
+const PAGE: u32 = 1024;
+
+/// A record that can be restored, as far as is known.
+pub(crate) struct Found {
+    pub(crate) name: String,
+    pub(crate) version: RecordVersion,
+    pub(crate) last_access: Timestamp,
+    pub(crate) manifest: Digest,
+}
+
+/// All that the records of a cache say and refer to.
+#[derive(Default)]
+pub(crate) struct Survey {
+    /// The entries.
+    pub(crate) entries: Vec<Found>,
+    /// The chunks of each manifest.
+    pub(crate) manifests: BTreeMap<Digest, Vec<Digest>>,
+    /// Records that can never be restored.
+    pub(crate) damaged: Vec<(String, RecordVersion)>,
+    /// Whether everything that may be needed is known.
+    pub(crate) complete: bool,
+}
+
+impl Survey {
+    /// Reads all records, and the chunks of their manifests.
+    ///
+    /// # Errors
+    /// [`Error::Cache`] when the records cannot be listed.
+    pub(crate) fn read<O: Objects, R: Records>(
+        objects: &O,
+        records: &R,
+        environment: &dyn Environment,
+    ) -> Result<Self, Error> {
+        let mut survey = Survey { complete: true, ..Survey::default() };
+        let warn = |message: String| environment.log(Severity::Warning, &message);
+        let mut after: Option<String> = None;
+        loop {
+            let names = records.list("", after.as_deref(), PAGE).map_err(Error::reading)?;
+            let Some(last) = names.last() else { break };
+            after = Some(last.clone());
+            for (name, stored) in names.iter().zip(records.get(&names)) {
+                let stored = match stored {
+                    // Deleted meanwhile.
+                    Ok(None) => continue,
+                    Ok(Some(stored)) => stored,
+                    Err(error) => {
+                        warn(format!("the record {name} could not be read: {error}"));
+                        survey.complete &= is_foreign(&error);
+                        continue;
+                    }
+                };
+                let Ok(record) = Record::decode(&stored.value) else {
+                    warn(format!("removing the record {name}: it is damaged"));
+                    survey.damaged.push((name.clone(), stored.version));
+                    continue;
+                };
+                match survey.read_manifest(objects, record.manifest) {
+                    Ok(()) => survey.entries.push(Found {
+                        name: name.clone(),
+                        version: stored.version,
+                        last_access: stored.last_access,
+                        manifest: record.manifest,
+                    }),
+                    Err(ManifestProblem::Unreadable(problem)) => {
+                        warn(format!("the entry of key {} was passed over: {problem}", record.key));
+                        survey.complete = false;
+                    }
+                    Err(ManifestProblem::Unusable(problem)) => {
+                        warn(format!("removing the entry of key {}: {problem}", record.key));
+                        survey.damaged.push((name.clone(), stored.version));
+                    }
+                }
+            }
+        }
+        if !survey.complete {
+            warn("unused objects are not collected, since not all entries could be read".into());
+        }
+        Ok(survey)
+    }
+
+    fn read_manifest<O: Objects>(
+        &mut self,
+        objects: &O,
+        digest: Digest,
+    ) -> Result<(), ManifestProblem> {
+        if self.manifests.contains_key(&digest) {
+            return Ok(());
+        }
+        let describe = |problem: &dyn std::fmt::Display| format!("manifest {digest}: {problem}");
+        let encoded =
+            objects.get(ObjectKind::Manifest, digest, manifest::MAX_ENCODED).map_err(|fault| {
+                match fault {
+                    ObjectFault::Unreadable(error) if !is_foreign(&error) => {
+                        ManifestProblem::Unreadable(describe(&fault))
+                    }
+                    _ => ManifestProblem::Unusable(describe(&fault)),
+                }
+            })?;
+        let chunks = manifest::decode_chunks(&encoded).map_err(|fault| match fault {
+            // A later version of this tool has written it, and needs its chunks.
+            manifest::ManifestFault::Version(_) => ManifestProblem::Unreadable(describe(&fault)),
+            _ => ManifestProblem::Unusable(describe(&fault)),
+        })?;
+        self.manifests.insert(digest, chunks.into_iter().map(|chunk| chunk.digest).collect());
+        Ok(())
+    }
+
+    /// Counts entries as damaged of which a chunk is gone: every restore of them would be a miss.
+    pub(crate) fn find_incomplete<O: Objects>(
+        &mut self,
+        objects: &O,
+        live: &Inventory,
+        aside: &[AsideObject],
+        environment: &dyn Environment,
+    ) {
+        let aside: BTreeSet<Digest> = aside.iter().map(|object| object.digest).collect();
+        let unseen = |digest: &Digest| {
+            !live.contains_key(&(ObjectKind::Chunk, *digest)) && !aside.contains(digest)
+        };
+        // It may have been on its way from one place to the other while both were listed.
+        let gone = |digest: &Digest| {
+            let limit = u64::from(MAX_CHUNK);
+            unseen(digest)
+                && objects.get(ObjectKind::Chunk, *digest, limit) == Err(ObjectFault::Missing)
+        };
+        let incomplete: BTreeSet<Digest> = self
+            .manifests
+            .iter()
+            .filter(|(_, chunks)| chunks.iter().any(gone))
+            .map(|(manifest, _)| *manifest)
+            .collect();
+        let (damaged, entries) = std::mem::take(&mut self.entries)
+            .into_iter()
+            .partition(|found| incomplete.contains(&found.manifest));
+        self.entries = entries;
+        for Found { name, version, .. } in damaged {
+            let message = format!("removing the record {name}: a part of its content is gone");
+            environment.log(Severity::Warning, &message);
+            self.damaged.push((name, version));
+        }
+        self.manifests.retain(|digest, _| !incomplete.contains(digest));
+    }
+
+    /// What the entries take, for the choice of those that go.
+    pub(crate) fn usage(&self, live: &Inventory) -> (Usage, Vec<Entry>) {
+        let size = |kind, digest: &Digest| {
+            live.get(&(kind, *digest)).map_or(0, |object| object.stored_size)
+        };
+        let mut usage = Usage::default();
+        let mut chunk_numbers = BTreeMap::new();
+        let mut manifest_numbers = BTreeMap::new();
+        for (digest, chunks) in &self.manifests {
+            let mut numbers = Vec::with_capacity(chunks.len());
+            for chunk in chunks {
+                let next = usage.chunks.len() as u32;
+                let number = *chunk_numbers.entry(chunk).or_insert(next);
+                if number == next {
+                    usage.chunks.push(size(ObjectKind::Chunk, chunk));
+                }
+                numbers.push(number);
+            }
+            numbers.sort_unstable();
+            numbers.dedup();
+            manifest_numbers.insert(*digest, usage.manifests.len() as u32);
+            let size = size(ObjectKind::Manifest, digest);
+            usage.manifests.push(retention::Manifest { size, chunks: numbers });
+        }
+        let entries = self.entries.iter().map(|found| Entry {
+            last_access: found.last_access,
+            manifest: manifest_numbers[&found.manifest],
+        });
+        (usage, entries.collect())
+    }
+}
+
+/// Whether something can never have been written by this tool, and so refers to nothing.
+fn is_foreign(error: &IoError) -> bool {
+    matches!(error.kind, IoErrorKind::IsADirectory | IoErrorKind::TooLarge)
+}
+
+enum ManifestProblem {
+    /// What it refers to is not known.
+    Unreadable(String),
+    /// It can never be restored.
+    Unusable(String),
+}
