@@ -1,5 +1,7 @@
 //! A core that traps at the worst moments: the tool says so, exits with 1 and leaves no damage.
 
+#![allow(clippy::expect_used, reason = "a test that cannot go on has failed")]
+
 use btdt_cli::{Printer, run};
 use btdt_host_runtime::engine::{BROKEN_CORE, Core};
 use std::ffi::OsString;
