@@ -29,6 +29,9 @@ use std::thread;
 /// Successful stores of the normal test run.
 const COMMITS: u64 = 20_000;
 
+/// Lines of the trace that a failure shows; a replay shows more.
+const SHOWN: usize = 60;
+
 /// Seeds that are played at once.
 const WORLDS: u64 = 8;
 
@@ -58,7 +61,8 @@ fn nothing_that_was_stored_is_lost() {
         for (seed, world) in worlds {
             let report = world.join().unwrap();
             if let Some(loss) = &report.loss {
-                panic!("seed {seed}: {loss}\n{report}\n{}", report.trace.join("\n"));
+                let last = report.trace.len().saturating_sub(SHOWN);
+                panic!("seed {seed}: {loss}\n{report}\n{}", report.trace[last..].join("\n"));
             }
             total.add(&report);
         }

@@ -3,7 +3,7 @@
 use crate::actors;
 use crate::rng::Rng;
 use crate::tree::{Content, Files};
-use crate::world::{STEPS, World};
+use crate::world::{STEPS, Step, World};
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
@@ -76,6 +76,13 @@ impl Nature {
         let chances: &[u64] =
             if rng.chance(5000) { &[0, 0, 0, 30, 500, 2000] } else { &[0, 10, 30] };
         stalls.fill_with(|| rng.pick(chances));
+        // Some worlds hurry everywhere but around the commit and the deletions, where it hurts.
+        if rng.chance(2500) {
+            stalls.fill(0);
+            for step in [Step::PutRecord, Step::Missing, Step::Discard, Step::DeleteRecord] {
+                stalls[step as usize] = rng.pick(&[0, 1000, 4000]);
+            }
+        }
         Nature {
             writers,
             readers,

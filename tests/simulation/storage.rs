@@ -343,8 +343,14 @@ impl Records for Handle {
         let Some(promise) = state.oracle.delete(name) else { return Ok(true) };
         state.report.evicted += 1;
         drop(state);
-        let start = format!("removing the entry of key {}: ", promise.key);
-        let as_damaged = self.progress.log.borrow().iter().any(|line| line.starts_with(&start));
+        let as_damaged = {
+            let starts = [
+                format!("removing the entry of key {}: ", promise.key),
+                format!("removing the record {name}: "),
+            ];
+            let log = self.progress.log.borrow();
+            log.iter().any(|line| starts.iter().any(|start| line.starts_with(start)))
+        };
         if promise.binding && (as_damaged || !self.operation.evicts) {
             let key = &promise.key;
             self.world.lose(format!("key {key} was removed, as damaged: {as_damaged}"));
