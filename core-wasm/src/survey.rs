@@ -14,6 +14,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Records that are read with one call.
 const PAGE: u32 = 1024;
 
+/// Seconds for which an entry that is incomplete is left alone. Its store may be about to look for
+/// what is gone, and another store may write it in between: then the entry counts, with the very
+/// record that was seen to be incomplete. This is the one deletion that needs a time to be safe.
+const COMMIT_TIME: u64 = 24 * 3600;
+
 /// A record that can be restored, as far as is known.
 pub(crate) struct Found {
     pub(crate) name: String,
@@ -79,7 +84,12 @@ impl Survey {
                         warn(format!("the entry of key {} was passed over: {problem}", record.key));
                         survey.complete = false;
                     }
-                    Err(ManifestProblem::Unusable(problem)) => {
+                    Err(ManifestProblem::Missing(problem))
+                        if may_be_in_commit(stored.last_access, environment) =>
+                    {
+                        warn(format!("the entry of key {} is left alone: {problem}", record.key));
+                    }
+                    Err(ManifestProblem::Missing(problem) | ManifestProblem::Unusable(problem)) => {
                         warn(format!("removing the entry of key {}: {problem}", record.key));
                         survey.damaged.push((name.clone(), stored.version));
                     }
@@ -107,6 +117,7 @@ impl Survey {
                     ObjectFault::Unreadable(error) if !is_foreign(&error) => {
                         ManifestProblem::Unreadable(describe(&fault))
                     }
+                    ObjectFault::Missing => ManifestProblem::Missing(describe(&fault)),
                     _ => ManifestProblem::Unusable(describe(&fault)),
                 }
             })?;
@@ -143,16 +154,19 @@ impl Survey {
             .filter(|(_, chunks)| chunks.iter().any(gone))
             .map(|(manifest, _)| *manifest)
             .collect();
-        let (damaged, entries) = std::mem::take(&mut self.entries)
-            .into_iter()
-            .partition(|found| incomplete.contains(&found.manifest));
+        let (damaged, entries) =
+            std::mem::take(&mut self.entries).into_iter().partition(|found: &Found| {
+                incomplete.contains(&found.manifest)
+                    && !may_be_in_commit(found.last_access, environment)
+            });
         self.entries = entries;
         for Found { name, version, .. } in damaged {
             let message = format!("removing the record {name}: a part of its content is gone");
             environment.log(Severity::Warning, &message);
             self.damaged.push((name, version));
         }
-        self.manifests.retain(|digest, _| !incomplete.contains(digest));
+        let needed: BTreeSet<Digest> = self.entries.iter().map(|found| found.manifest).collect();
+        self.manifests.retain(|digest, _| needed.contains(digest));
     }
 
     /// What the entries take, for the choice of those that go.
@@ -192,9 +206,16 @@ fn is_foreign(error: &IoError) -> bool {
     matches!(error.kind, IoErrorKind::IsADirectory | IoErrorKind::TooLarge)
 }
 
+/// Whether a record of that age may be one of a store that has not succeeded yet.
+fn may_be_in_commit(put: Timestamp, environment: &dyn Environment) -> bool {
+    environment.now().seconds_since(put) < COMMIT_TIME
+}
+
 enum ManifestProblem {
     /// What it refers to is not known.
     Unreadable(String),
+    /// It is gone.
+    Missing(String),
     /// It can never be restored.
     Unusable(String),
 }

@@ -19,8 +19,22 @@ pub(crate) struct Promise {
     pub(crate) content: Content,
     /// Whether that store, or an earlier one of the same manifest, has succeeded.
     pub(crate) binding: bool,
+    /// When the record was put, and when its store had succeeded.
+    put: i64,
+    succeeded: i64,
     /// Different after every change.
     generation: u64,
+}
+
+/// Seconds that a commit may take, less the differences of clocks.
+const COMMIT_TIME: i64 = 80_000;
+
+impl Promise {
+    /// Whether its store took so long to look after its commit that a clean may have taken it for
+    /// dead.
+    pub(crate) fn was_given_too_late(&self) -> bool {
+        self.succeeded - self.put > COMMIT_TIME
+    }
 }
 
 /// The records as they should be, by their names.
@@ -32,7 +46,14 @@ pub(crate) struct Oracle {
 
 impl Oracle {
     /// A store has put a record.
-    pub(crate) fn put(&mut self, key: Key, operation: u64, manifest: Digest, content: &Content) {
+    pub(crate) fn put(
+        &mut self,
+        key: Key,
+        operation: u64,
+        manifest: Digest,
+        content: &Content,
+        now: i64,
+    ) {
         self.generations += 1;
         let name = key.record_name();
         // The same manifest again: what was promised of it goes on.
@@ -40,16 +61,19 @@ impl Oracle {
         let binding = before.is_some_and(|old| old.binding && old.manifest == manifest);
         let content = content.clone();
         let generation = self.generations;
-        let promise = Promise { key, operation, manifest, content, binding, generation };
+        let (put, succeeded) = (now, now);
+        let promise =
+            Promise { key, operation, manifest, content, binding, put, succeeded, generation };
         self.promises.insert(name, promise);
     }
 
     /// A store has succeeded.
-    pub(crate) fn succeed(&mut self, operation: u64) {
+    pub(crate) fn succeed(&mut self, operation: u64, now: i64) {
         for promise in self.promises.values_mut() {
             if promise.operation == operation {
                 self.generations += 1;
                 promise.binding = true;
+                promise.succeeded = now;
                 promise.generation = self.generations;
             }
         }

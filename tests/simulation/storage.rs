@@ -315,7 +315,8 @@ impl Records for Handle {
         let record = Record::decode(value).unwrap();
         let content = self.operation.content.as_ref().unwrap();
         let mut state = self.world.state();
-        state.oracle.put(record.key, self.operation.number, record.manifest, content);
+        let (number, now) = (self.operation.number, self.world.time());
+        state.oracle.put(record.key, number, record.manifest, content, now);
         self.progress.committed.set(true);
         Ok(())
     }
@@ -351,7 +352,8 @@ impl Records for Handle {
             let log = self.progress.log.borrow();
             log.iter().any(|line| starts.iter().any(|start| line.starts_with(start)))
         };
-        if promise.binding && (as_damaged || !self.operation.evicts) {
+        let excused = as_damaged && promise.was_given_too_late();
+        if promise.binding && !excused && (as_damaged || !self.operation.evicts) {
             let key = &promise.key;
             self.world.lose(format!("key {key} was removed, as damaged: {as_damaged}"));
         }
