@@ -203,7 +203,8 @@ pub(crate) fn snapshot(tree: &impl Tree) -> BTreeMap<Vec<u8>, Seen> {
     while let Some((path, entry)) = open.pop() {
         let is_file = entry.kind == EntryKind::File;
         if entry.kind == EntryKind::Directory {
-            let listed = tree.read_directories(&[path.clone()], FollowLinks::Never).remove(0);
+            let listed =
+                tree.read_directories(std::slice::from_ref(&path), FollowLinks::Never).remove(0);
             for child in listed.unwrap().into_iter().rev() {
                 let names = [path.as_slice(), &child.name];
                 let child_path = names[usize::from(path.is_empty())..].join(&b'/');
