@@ -53,6 +53,8 @@ pub(super) struct Status {
     /// Time of the last change of content or metadata, which no program can set.
     pub(super) changed: Timestamp,
     pub(super) links: u64,
+    /// User number of the owner.
+    pub(super) owner: u32,
     pub(super) device: u64,
     pub(super) inode: u64,
 }
@@ -61,6 +63,16 @@ impl Status {
     /// The permission bits.
     pub(super) fn mode(&self) -> u32 {
         self.full_mode & PERMISSIONS
+    }
+
+    /// Takes it for a success that mode or time of what belongs to somebody else could not be
+    /// set: only the owner may do that, while anybody whom the mode permits may write there.
+    pub(super) fn unless_foreign(&self, result: Result<(), Error>) -> Result<(), Error> {
+        match result {
+            // Whoever owns it is refused for another reason, an immutable file for example.
+            Err(Errno::PERM) if self.owner != rustix::process::geteuid().as_raw() => Ok(()),
+            result => result,
+        }
     }
 }
 
@@ -86,6 +98,7 @@ fn status(stat: &rustix::fs::Stat) -> Status {
             nanoseconds: stat.st_ctime_nsec as u32,
         },
         links: stat.st_nlink as u64,
+        owner: stat.st_uid,
         device: stat.st_dev as u64,
         inode: stat.st_ino as u64,
     }

@@ -1,9 +1,11 @@
 //! Restores over directories that their owner may not change, as somebody who is not root.
 
 use super::support::*;
+use crate::tree::filesystem::FilesystemTree;
 use btdt_ports::*;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 const NOBODY: u32 = 65534;
@@ -16,20 +18,70 @@ fn read_only_directories_are_restored_over_by_their_owner() {
     if !rustix::process::geteuid().is_root() || std::env::var_os(MARK).is_some() {
         return restore_over_read_only_directories();
     }
-    let name = "read_only_directories_are_restored_over_by_their_owner";
+    let scratch = tempfile::tempdir().unwrap();
+    run_as_nobody(
+        "read_only_directories_are_restored_over_by_their_owner",
+        scratch.path(),
+        scratch.path(),
+    );
+}
+
+/// Runs one test of this program as another user, in a directory that is there for it.
+fn run_as_nobody(name: &str, scratch: &Path, current: &Path) {
     let program = std::env::current_exe().unwrap();
     // The test program may lie where nobody else may go; a copy does not.
-    let scratch = tempfile::tempdir().unwrap();
-    set_mode(scratch.path(), 0o777);
-    let copy = scratch.path().join("test");
+    set_mode(scratch, 0o777);
+    let copy = scratch.join("test");
     std::fs::copy(program, &copy).unwrap();
     let mut command = Command::new(&copy);
-    command.args([name, "--nocapture"]).env(MARK, "1").env("TMPDIR", scratch.path());
-    command.current_dir(scratch.path()).uid(NOBODY).gid(NOBODY);
+    command.args([name, "--nocapture"]).env(MARK, "1").env("TMPDIR", scratch);
+    command.current_dir(current).uid(NOBODY).gid(NOBODY);
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn what_belongs_to_others_keeps_its_mode_and_time() {
+    let root = rustix::process::geteuid().is_root();
+    if std::env::var_os(MARK).is_some() {
+        return restore_over_foreign_things();
+    } else if !root {
+        // Only root can make something that belongs to somebody else.
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let tree = scratch.path().join("tree");
+    std::fs::create_dir_all(tree.join("sub")).unwrap();
+    std::fs::write(tree.join("same"), "same").unwrap();
+    std::fs::write(tree.join("listed"), "x").unwrap();
+    set_mode(&tree.join("sub"), 0o777);
+    set_mode(&tree, 0o2777);
+    run_as_nobody("what_belongs_to_others_keeps_its_mode_and_time", scratch.path(), &tree);
+    let mode = |path: &str| std::fs::metadata(tree.join(path)).unwrap().mode() & 0o7777;
+    assert_eq!(["", "sub", "same"].map(mode), [0o2777, 0o777, 0o644]);
+    assert_eq!(std::fs::read(tree.join("sub/new")).unwrap(), b"new");
+    assert_eq!(names_in(&tree), [&b"listed"[..], b"same", b"sub"]);
+}
+
+fn restore_over_foreign_things() {
+    let store = TestStore::new();
+    let mut batch = one_file_batch(&store, b"same", b"same", Existing::Compare);
+    let (mut file, mut chunk) = one_file(&store, b"new", b"new", Existing::Absent);
+    file.directory = Some(1);
+    chunk.segments[0].file = 1;
+    batch.files.push(file);
+    batch.chunks.push(chunk);
+    batch.directories.push(DirectoryPlan { name: b"sub".to_vec(), ..present_root() });
+    batch.metadata.push(MetadataPlan {
+        directory: 0,
+        name: b"listed".to_vec(),
+        mode: Some(0o751),
+        modified: at(5, 5),
+    });
+    let here = FilesystemTree::new(std::env::current_dir().unwrap());
+    carry_out(&here, &store, Placement::InPlace, vec![batch]).unwrap();
 }
 
 fn restore_over_read_only_directories() {

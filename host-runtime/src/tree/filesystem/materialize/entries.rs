@@ -76,7 +76,8 @@ pub(super) fn set_metadata(
         .map_err(|error| shared.failure(plan.directory, &plan.name, error))
 }
 
-/// Sets mode and time of something in a directory where they differ from `status`.
+/// Sets mode and time of something in a directory where they differ from `status`. What belongs
+/// to somebody else keeps them.
 pub(super) fn set_differences(
     directory: &os::Handle,
     name: &[u8],
@@ -85,11 +86,12 @@ pub(super) fn set_differences(
     modified: btdt_ports::Timestamp,
 ) -> Result<(), os::Error> {
     if status.modified != modified {
-        os::set_time_at(directory, name, modified)?;
+        status.unless_foreign(os::set_time_at(directory, name, modified))?;
     }
     match mode.map(|mode| mode & os::PERMISSIONS) {
         Some(mode) if status.kind != EntryKind::Symlink && mode != status.mode() => {
-            os::set_mode_at(directory, name, status.kind, wanted_mode(status, mode))
+            let mode = wanted_mode(status, mode);
+            status.unless_foreign(os::set_mode_at(directory, name, status.kind, mode))
         }
         _ => Ok(()),
     }

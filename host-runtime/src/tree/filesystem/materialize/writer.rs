@@ -244,7 +244,7 @@ fn settle_mode(
 }
 
 /// Whether the file that is there has this content and no other name; its mode and time are then
-/// made right.
+/// made right, if it is ours.
 fn is_right(
     shared: &Shared,
     directory: &OpenDirectory,
@@ -271,10 +271,10 @@ fn is_right(
     if let Some(mode) = file.mode.map(|mode| mode & os::PERMISSIONS)
         && mode != status.mode()
     {
-        os::set_mode(&handle, mode)?;
+        status.unless_foreign(os::set_mode(&handle, mode))?;
     }
     if status.modified != file.modified {
-        os::set_time(&handle, file.modified)?;
+        status.unless_foreign(os::set_time(&handle, file.modified))?;
     }
     Ok(true)
 }
