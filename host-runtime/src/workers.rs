@@ -5,10 +5,12 @@
 //! queue is small, and the queue is short.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 /// More workers than this have never helped: the disk or the directory locks are the limit, and
@@ -30,6 +32,43 @@ pub struct Stopped;
 #[must_use]
 pub fn suitable_count() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS)
+}
+
+/// What `map` makes of each item, in order and side by side. A thread gets at least `at_once` items
+/// and a state of its own from `make`; where there are no more than that, or where no thread can
+/// be started, the calling thread does them all.
+pub fn map_all<T, S, R, C>(
+    items: &[T],
+    at_once: usize,
+    make: impl Fn() -> S + Sync + Send,
+    map: impl Fn(&mut S, &T) -> R + Sync + Send,
+) -> C
+where
+    T: Sync,
+    R: Send,
+    C: FromIterator<R> + FromParallelIterator<R> + Send,
+{
+    // A pool is started only where it is needed: not for the hash of one small file, for example.
+    let pool = if items.len() > at_once { pool() } else { None };
+    match pool {
+        Some(pool) => pool
+            .install(|| items.par_iter().with_min_len(at_once).map_init(make, map).collect::<C>()),
+        None => {
+            let mut state = make();
+            items.iter().map(|item| map(&mut state, item)).collect()
+        }
+    }
+}
+
+/// The threads of [`map_all`]; none where the limit of processes is reached. The library's own
+/// pool is not used, because that panics then.
+fn pool() -> Option<&'static ThreadPool> {
+    static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    let build = || {
+        let builder = ThreadPoolBuilder::new().num_threads(suitable_count());
+        builder.thread_name(|_| "btdt-worker".to_owned()).build().ok()
+    };
+    POOL.get_or_init(build).as_ref()
 }
 
 #[derive(Default)]
@@ -187,6 +226,22 @@ mod tests {
             }
             assert_eq!(workers.finish(), Ok(()));
             assert_eq!(sum.load(Ordering::Relaxed), 500_500, "{count} workers");
+        }
+    }
+
+    #[test]
+    fn all_are_mapped_in_order() {
+        for count in [0, 1, 3, 4, 1000] {
+            let items: Vec<u64> = (0..count).collect();
+            let doubled: Vec<u64> = map_all(&items, 3, || (), |(), item| item * 2);
+            assert_eq!(doubled, (0..count).map(|item| item * 2).collect::<Vec<_>>());
+            let checked: Result<(), u64> = map_all(
+                &items,
+                3,
+                || (),
+                |(), item| if *item == 500 { Err(*item) } else { Ok(()) },
+            );
+            assert_eq!(checked, if count > 500 { Err(500) } else { Ok(()) });
         }
     }
 

@@ -1,8 +1,8 @@
 //! Reads whole files: small ones into memory, any into a digest.
 
 use super::os::{self, Handle};
+use crate::workers::map_all;
 use btdt_ports::{Algorithm, Digest, EntryKind, FollowLinks, IoError, IoErrorKind};
-use rayon::prelude::*;
 use sha2::Digest as _;
 use std::path::Path;
 
@@ -76,12 +76,7 @@ pub(super) fn digest_files(
         refuse_other_than_file(os::status_of(&file).map_err(os::io_error)?.kind)?;
         digest_file(&file, algorithm, buffer).map_err(os::io_error)
     };
-    if paths.len() <= AT_ONCE {
-        // No thread is started for the commonest case, the hash of one small file.
-        let mut buffer = Vec::new();
-        return paths.iter().map(|path| digest(&mut buffer, path)).collect();
-    }
-    paths.par_iter().with_min_len(AT_ONCE).map_init(Vec::new, digest).collect()
+    map_all(paths, AT_ONCE, Vec::new, digest)
 }
 
 fn digest_file(

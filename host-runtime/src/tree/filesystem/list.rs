@@ -1,8 +1,8 @@
 //! Lists directories, many at a time.
 
 use super::os::{self, Handle, Status};
+use crate::workers::map_all;
 use btdt_ports::{Entry, EntryKind, FollowLinks, IoError, IoErrorKind, LinkId};
-use rayon::prelude::*;
 use std::path::Path;
 
 /// Directories that a thread takes at least: below that, handing over costs more than listing.
@@ -36,11 +36,7 @@ pub(super) fn read_directories(
     let list = |buffer: &mut Vec<u8>, path: &Vec<u8>| {
         read_directory(&root, path, follow, buffer).map_err(os::io_error)
     };
-    if paths.len() <= AT_ONCE {
-        let mut buffer = Vec::new();
-        return paths.iter().map(|path| list(&mut buffer, path)).collect();
-    }
-    paths.par_iter().with_min_len(AT_ONCE).map_init(Vec::new, list).collect()
+    map_all(paths, AT_ONCE, Vec::new, list)
 }
 
 fn read_directory(

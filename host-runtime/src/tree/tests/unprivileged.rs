@@ -65,6 +65,41 @@ fn what_belongs_to_others_keeps_its_mode_and_time() {
     assert_eq!(names_in(&tree), [&b"listed"[..], b"same", b"sub"]);
 }
 
+#[test]
+fn without_threads_everything_is_still_done() {
+    let name = "without_threads_everything_is_still_done";
+    if std::env::var_os(MARK).is_some() {
+        return work_without_threads();
+    } else if !rustix::process::geteuid().is_root() {
+        // In this process the limit would hold for all other tests.
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    run_as_nobody(name, scratch.path(), scratch.path());
+}
+
+fn work_without_threads() {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(rustix::process::Resource::Nproc, none).unwrap();
+    assert!(std::thread::Builder::new().spawn(|| ()).is_err());
+    let store = TestStore::new();
+    let fixture = OnDisk::new();
+    let mut batch = one_file_batch(&store, b"f", b"content", Existing::Absent);
+    batch.directories[0].state = DirectoryState::Absent;
+    let names: Vec<Vec<u8>> = (0..600).map(|number| format!("{number}").into_bytes()).collect();
+    batch.directories.extend(names.iter().map(|name| DirectoryPlan {
+        name: name.clone(),
+        state: DirectoryState::Absent,
+        ..present_root()
+    }));
+    carry_out(&fixture.tree(), &store, Placement::Staged, vec![batch]).unwrap();
+    let lists = fixture.tree().read_directories(&names, FollowLinks::Never);
+    assert_eq!(lists, vec![Ok(Vec::new()); 600]);
+    let paths = vec![b"f".to_vec(); 100];
+    let digests = fixture.tree().digest_files(&paths, Algorithm::Sha256, FollowLinks::Never);
+    assert_eq!(digests, vec![Ok(crate::storage::codec::sha256(b"content")); 100]);
+}
+
 fn restore_over_foreign_things() {
     let store = TestStore::new();
     let mut batch = one_file_batch(&store, b"same", b"same", Existing::Compare);

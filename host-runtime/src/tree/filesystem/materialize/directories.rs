@@ -4,8 +4,8 @@
 use super::entries::{self, remove_obstacle};
 use super::shared::{DirectoryCache, OWNER_ACCESS, Shared};
 use crate::tree::filesystem::os;
+use crate::workers::map_all;
 use btdt_ports::{DirectoryState, EntryKind, MaterializeError};
-use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Directories that a thread settles in one go.
@@ -66,11 +66,10 @@ pub(super) fn settle(shared: &Shared) -> Result<(), MaterializeError> {
         let mode = wanted(shared, &remembered, *number);
         mode.is_some_and(|mode| mode & OWNER_CHANGE != OWNER_CHANGE)
     });
-    open.into_par_iter()
-        .with_min_len(AT_ONCE)
-        .try_for_each_init(DirectoryCache::default, |directories, number| {
-            settle_one(shared, &remembered, directories, number)
-        })?;
+    let settle_open = |directories: &mut DirectoryCache, number: &u32| {
+        settle_one(shared, &remembered, directories, *number)
+    };
+    map_all::<_, _, _, Result<(), _>>(&open, AT_ONCE, DirectoryCache::default, settle_open)?;
     let mut directories = DirectoryCache::default();
     for number in closed.into_iter().rev() {
         settle_one(shared, &remembered, &mut directories, number)?;
