@@ -33,6 +33,31 @@ fn a_staged_tree_appears_at_the_end_and_leaves_nothing_beside_it() {
 }
 
 #[test]
+fn a_staged_tree_inherits_the_group() {
+    let store = TestStore::new();
+    let fixture = OnDisk::new();
+    set_mode(fixture.scratch.path(), 0o2775);
+    let group = if rustix::process::geteuid().is_root() { Some(4242) } else { None };
+    std::os::unix::fs::chown(fixture.scratch.path(), None, group).unwrap();
+    for mode in [Some(0o750), None] {
+        let mut batch = staged_batch(&store);
+        batch.directories[0].mode = mode;
+        let sub = DirectoryPlan { name: b"sub".to_vec(), ..batch.directories[0].clone() };
+        batch.directories.push(sub);
+        batch.files[0].directory = Some(1);
+        carry_out(&fixture.tree(), &store, Placement::Staged, vec![batch]).unwrap();
+        let above = std::fs::metadata(fixture.scratch.path()).unwrap().gid();
+        for path in ["", "sub", "sub/f"] {
+            let metadata = std::fs::metadata(fixture.path(path)).unwrap();
+            assert_eq!(metadata.gid(), above, "{path}");
+            assert_eq!(metadata.mode() & 0o2000 != 0, metadata.is_dir(), "{path}");
+            assert!(mode.is_none_or(|mode| path == "sub/f" || metadata.mode() & 0o777 == mode));
+        }
+        std::fs::remove_dir_all(fixture.path("")).unwrap();
+    }
+}
+
+#[test]
 fn a_dropped_restore_leaves_nothing() {
     let store = TestStore::new();
     let fixture = OnDisk::new();

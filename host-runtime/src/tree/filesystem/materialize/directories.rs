@@ -134,7 +134,10 @@ pub(super) fn restore_modes(shared: &Shared) {
     for (number, mode) in shared.remembered_modes().into_iter().rev() {
         // Best effort: the restore has failed already, and says why.
         let path = shared.table().path(number);
-        let _ = os::open_directory(shared.root(), &path)
-            .and_then(|handle| os::set_mode_of_path(&handle, mode));
+        let _ = os::open_directory(shared.root(), &path).and_then(|handle| {
+            // Only the owner's access had been added; all but the permissions is as it was.
+            let beyond = os::status_of(&handle)?.full_mode & !os::PERMISSIONS;
+            os::set_mode_of_path(&handle, beyond | mode)
+        });
     }
 }

@@ -3,6 +3,7 @@
 //! It is named `.<name>.btdt-<pid>-<random>`. Its owner holds a lock on it for as long as it
 //! lives, so that what a crash left behind is known from what is being written.
 
+use super::entries;
 use super::removal::remove_tree;
 use crate::tree::filesystem::os::{self, Handle};
 use crate::tree::plan;
@@ -152,8 +153,10 @@ fn make(parent: &Handle, prefix: &[u8]) -> Result<(Vec<u8>, Handle, u32), os::Er
 fn make_locked(parent: &Handle, name: &[u8]) -> Result<(Handle, u32), os::Error> {
     os::make_directory(parent, name, 0o777)?;
     let status = os::status_at(parent, name)?;
-    // Until it is whole it is nobody else's business.
-    os::set_mode_at(parent, name, EntryKind::Directory, 0o700)?;
+    // Until it is whole it is nobody else's business. What it inherited it passes on to all that
+    // will be in it, so that has to stay.
+    let private = entries::wanted_mode(&status, 0o700);
+    os::set_mode_at(parent, name, EntryKind::Directory, private)?;
     let handle = os::open_listable(parent, name)?;
     // Any other error means that there are no locks; then nothing is ever taken for a leftover.
     if os::lock(&handle) == Err(os::Error::WOULDBLOCK) {
