@@ -97,7 +97,8 @@ fn leftovers_of_dead_owners_go_and_those_of_living_ones_stay() {
         set_mode(&path.join("sub"), 0o500);
         std::fs::File::open(path).unwrap()
     };
-    make(".tree.btdt-1-0123456789abcdef");
+    let dead = ".tree.btdt-1-0123456789abcdef";
+    make(dead);
     let living = make(".tree.btdt-2-0123456789abcdef");
     make(".tree.btdt-mine");
     make(".other.btdt-1-0123456789abcdef");
@@ -109,6 +110,11 @@ fn leftovers_of_dead_owners_go_and_those_of_living_ones_stay() {
         b".tree.btdt-mine",
         b"tree",
     ];
+    assert_eq!(names_in(scratch), expected);
+    // In place, nothing is staged any more.
+    make(dead);
+    let batch = one_file_batch(&store, b"g", b"content", Existing::Absent);
+    carry_out(&fixture.tree(), &store, Placement::InPlace, vec![batch]).unwrap();
     assert_eq!(names_in(scratch), expected);
 }
 

@@ -59,7 +59,10 @@ impl FilesystemMaterializer {
         let at_root = |error| MaterializeError::Destination { path: Vec::new(), error };
         let (root, staging) = match placement {
             Placement::InPlace => {
-                (os::open_root(path).map_err(|error| at_root(os::io_error(error)))?, None)
+                let root = os::open_root(path).map_err(|error| at_root(os::io_error(error)))?;
+                // Left by a restore that was killed when there was nothing here.
+                staging::remove_leftovers(path);
+                (root, None)
             }
             Placement::Staged => {
                 let staging = Staging::begin(path).map_err(at_root)?;

@@ -38,11 +38,7 @@ pub(super) struct Staging {
 impl Staging {
     /// Makes the staging directory for `destination`, and the directories above it.
     pub(super) fn begin(destination: &Path) -> Result<Self, IoError> {
-        let name = destination.file_name().ok_or(plan::INVALID)?.as_bytes().to_vec();
-        let parent = match destination.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let (parent, name) = parent_and_name(destination).ok_or(plan::INVALID)?;
         std::fs::create_dir_all(parent)?;
         let parent = os::open_root(parent).map_err(os::io_error)?;
         let obstacle = match os::status_at(&parent, &*name) {
@@ -102,6 +98,24 @@ impl Drop for Staging {
         }
         // Only now: nobody else is to remove it at the same time.
         self.lock = None;
+    }
+}
+
+/// Removes what dead restores to `destination` have left beside it. Where that does not succeed, it
+/// is in nobody's way.
+pub(super) fn remove_leftovers(destination: &Path) {
+    if let Some((parent, name)) = parent_and_name(destination)
+        && let Ok(parent) = os::open_root(parent)
+    {
+        let _ = remove_stale(&parent, &prefix(&name));
+    }
+}
+
+fn parent_and_name(destination: &Path) -> Option<(&Path, Vec<u8>)> {
+    let name = destination.file_name()?.as_bytes().to_vec();
+    match destination.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => Some((parent, name)),
+        _ => Some((Path::new("."), name)),
     }
 }
 
@@ -185,7 +199,8 @@ fn remove_stale(parent: &Handle, prefix: &[u8]) -> Result<(), os::Error> {
             continue;
         };
         if os::lock(&handle).is_ok() {
-            remove_tree(parent, &name)?;
+            // What cannot be removed does not keep the others.
+            let _ = remove_tree(parent, &name);
         }
     }
     Ok(())
