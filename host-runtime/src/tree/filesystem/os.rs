@@ -406,12 +406,32 @@ pub(super) fn set_mode_at(
     mode: u32,
 ) -> Result<(), Error> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let handle = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+    let handle = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
     // Between a look at the name and this call it may have become something else.
     if status_of(&handle)?.kind != kind || kind == EntryKind::Symlink {
         return Err(Errno::LOOP);
     }
-    set_mode_of_path(&handle, mode)
+    match set_mode_of_path(&handle, mode) {
+        // No /proc, and nothing within a file by which it could be named.
+        Err(Errno::NOTDIR | Errno::NOENT) if kind == EntryKind::File => {
+            set_mode_opened(directory, name, mode)
+        }
+        result => result,
+    }
+}
+
+/// Sets the mode of a file by opening it, which its present mode has to permit.
+fn set_mode_opened(directory: impl AsFd, name: &[u8], mode: u32) -> Result<(), Error> {
+    let open = |access| rustix::fs::openat(&directory, name, access | FILE, Mode::empty());
+    let handle = match open(OFlags::RDONLY) {
+        Err(Errno::ACCESS) => open(OFlags::WRONLY)?,
+        result => result?,
+    };
+    // As above: it was opened by its name once more.
+    if status_of(&handle)?.kind != EntryKind::File {
+        return Err(Errno::LOOP);
+    }
+    set_mode(&handle, mode)
 }
 
 /// Makes a directory.
@@ -474,4 +494,25 @@ pub(super) fn rename_to_absent(
 /// Takes the exclusive lock of an open directory, if nobody has it.
 pub(super) fn lock(handle: &Handle) -> Result<(), Error> {
     rustix::fs::flock(handle, FlockOperation::NonBlockingLockExclusive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_of_a_file_is_set_without_proc() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("f");
+        std::fs::write(&path, "x").unwrap();
+        std::os::unix::fs::symlink("f", scratch.path().join("link")).unwrap();
+        let directory = open_root(scratch.path()).unwrap();
+        for mode in [0o640, 0o200, 0o755] {
+            set_mode_opened(&directory, b"f", mode).unwrap();
+            assert_eq!(status_of_path(&path).unwrap().full_mode, mode);
+        }
+        assert_eq!(set_mode_opened(&directory, b"link", 0o600), Err(Errno::LOOP));
+        assert_eq!(set_mode_opened(&directory, b".", 0o600), Err(Errno::LOOP));
+        assert_eq!(status_of_path(&path).unwrap().full_mode, 0o755);
+    }
 }
