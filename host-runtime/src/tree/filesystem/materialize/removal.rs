@@ -28,7 +28,13 @@ enum Step {
 
 /// Removes `name` in `parent`. Symbolic links are removed, never followed. However deep the tree
 /// is, few directories are open at a time.
+///
+/// What is mounted somewhere below is not part of the tree: that is an error, and stays whole.
 pub(super) fn remove_tree(parent: &Handle, name: &[u8]) -> Result<(), os::Error> {
+    remove_tree_on(os::status_of(parent)?.device, parent, name)
+}
+
+fn remove_tree_on(device: u64, parent: &Handle, name: &[u8]) -> Result<(), os::Error> {
     match os::remove(parent, name) {
         Ok(()) | Err(os::Error::NOENT) => return Ok(()),
         Err(os::Error::ISDIR | os::Error::PERM) if is_directory(parent, name) => {}
@@ -39,7 +45,7 @@ pub(super) fn remove_tree(parent: &Handle, name: &[u8]) -> Result<(), os::Error>
     while let Some(step) = steps.pop() {
         match step {
             Step::Enter(path) => {
-                let directory = open_for_removal(parent, &path)?;
+                let directory = open_for_removal(device, parent, &path)?;
                 let mut names = Vec::new();
                 os::for_each_name(&directory, &mut buffer, |name| {
                     names.push(name.to_bytes().to_vec());
@@ -83,13 +89,37 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Opens a directory so that everything in it can be removed.
-fn open_for_removal(parent: &Handle, path: &[u8]) -> Result<Handle, os::Error> {
+fn open_for_removal(device: u64, parent: &Handle, path: &[u8]) -> Result<Handle, os::Error> {
     let (above, name) = split(path);
     let above = os::open_directory(parent, above)?;
     let status = os::status_at(&above, name)?;
+    if status.device != device {
+        return Err(os::Error::BUSY);
+    }
     if status.mode() & OWNER_ACCESS != OWNER_ACCESS {
         // Where this is not permitted, access may still be possible in another way.
         let _ = os::set_mode_at(&above, name, EntryKind::Directory, OWNER_ACCESS);
     }
-    os::open_listable(&above, name)
+    let handle = os::open_listable(&above, name)?;
+    // Something may have been mounted meanwhile.
+    if os::status_of(&handle)?.device == device { Ok(handle) } else { Err(os::Error::BUSY) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_system_is_not_entered() {
+        let scratch = tempfile::tempdir().unwrap();
+        let below = scratch.path().join("a/b");
+        std::fs::create_dir_all(&below).unwrap();
+        std::fs::write(below.join("f"), "x").unwrap();
+        let parent = os::open_root(scratch.path()).unwrap();
+        let device = os::status_of(&parent).unwrap().device;
+        assert_eq!(remove_tree_on(device + 1, &parent, b"a"), Err(os::Error::BUSY));
+        assert!(below.join("f").exists());
+        assert_eq!(remove_tree(&parent, b"a"), Ok(()));
+        assert!(!scratch.path().join("a").exists());
+    }
 }
