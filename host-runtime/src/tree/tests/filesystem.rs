@@ -128,6 +128,71 @@ fn a_name_as_long_as_names_can_be_is_staged() {
 }
 
 #[test]
+fn what_appears_while_a_restore_runs_makes_way() {
+    let store = TestStore::new();
+    let fixture = OnDisk::new();
+    fixture.directory("", 0o755, at(1, 1));
+    let source: Source = store.clone();
+    let mut materializer = fixture.tree().materialize(&[&source], Placement::InPlace).unwrap();
+    // Another process, after the plan was made.
+    fixture.file("f", b"of the other", 0o600, at(2, 2));
+    fixture.directory("d", 0o700, at(2, 2));
+    fixture.file("d/kept", b"kept", 0o600, at(2, 2));
+    fixture.symlink("link", "elsewhere");
+    fixture.file("hard", b"x", 0o600, at(2, 2));
+    let mut batch = one_file_batch(&store, b"f", b"content", Existing::Absent);
+    let name = b"d".to_vec();
+    batch.directories.push(DirectoryPlan { name, state: DirectoryState::Absent, ..present_root() });
+    batch.symlinks.push(SymlinkPlan {
+        directory: 0,
+        name: b"link".to_vec(),
+        replace: false,
+        target: b"f".to_vec(),
+        modified: at(3, 3),
+    });
+    batch.hard_links.push(HardLinkPlan {
+        directory: 0,
+        name: b"hard".to_vec(),
+        replace: false,
+        target_directory: 0,
+        target_name: b"f".to_vec(),
+    });
+    materializer.submit(batch).unwrap();
+    materializer.finish().unwrap();
+    let after = contents(&fixture.tree());
+    for path in [&b"f"[..], b"hard"] {
+        assert_eq!(after[path].content, b"content");
+    }
+    assert_eq!(after[&b"hard"[..]].first_name, after[&b"f"[..]].first_name);
+    assert_eq!(after[&b"link"[..]].entry.target.as_deref(), Some(&b"f"[..]));
+    assert_eq!(after[&b"d"[..]].entry.mode, Some(0o755));
+    assert_eq!(after[&b"d/kept"[..]].content, b"kept");
+}
+
+#[test]
+fn two_restores_at_once_into_one_directory_both_succeed() {
+    let store = TestStore::new();
+    let fixture = OnDisk::new();
+    fixture.directory("", 0o755, at(1, 1));
+    let source: Source = store.clone();
+    let start = || fixture.tree().materialize(&[&source], Placement::InPlace).unwrap();
+    let mut both = [start(), start()];
+    for materializer in &mut both {
+        let mut batch = one_file_batch(&store, b"f", b"content", Existing::Absent);
+        let name = b"d".to_vec();
+        let state = DirectoryState::Absent;
+        batch.directories.push(DirectoryPlan { name, state, ..present_root() });
+        batch.files[0].directory = Some(1);
+        materializer.submit(batch).unwrap();
+    }
+    for materializer in both {
+        materializer.finish().unwrap();
+    }
+    assert_eq!(std::fs::read(fixture.path("d/f")).unwrap(), b"content");
+    assert_eq!(names_in(&fixture.path("d")), [b"f"]);
+}
+
+#[test]
 fn who_comes_second_does_not_replace_a_new_tree() {
     let store = TestStore::new();
     let fixture = OnDisk::new();

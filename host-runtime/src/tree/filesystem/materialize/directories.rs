@@ -1,8 +1,8 @@
 //! Directories: made before anything is written into them, and given their modes and times when
 //! nothing is any more.
 
-use super::entries::{self, remove_obstacle};
-use super::shared::{DirectoryCache, OWNER_ACCESS, Shared};
+use super::entries::{self, has_name, remove_obstacle};
+use super::shared::{DirectoryCache, OWNER_ACCESS, OpenDirectory, Shared};
 use crate::tree::filesystem::os;
 use crate::workers::map_all;
 use btdt_ports::{DirectoryState, EntryKind, MaterializeError};
@@ -42,11 +42,22 @@ pub(super) fn make(
                     remove_obstacle(shared, parent, name)?;
                 }
                 let mode = plan.mode.unwrap_or(DEFAULT_MODE) & os::PERMISSIONS | OWNER_ACCESS;
-                shared.with_access(plan.parent, || os::make_directory(&parent.handle, name, mode))
+                let made = shared
+                    .with_access(plan.parent, || os::make_directory(&parent.handle, name, mode));
+                match made {
+                    // Another process was quicker. What is in it is treated as new things are.
+                    Err(os::Error::EXIST) if is_directory(parent, name) => Ok(()),
+                    made => made,
+                }
             })
             .map_err(|error| shared.failure(plan.parent, name, error))?;
     }
     Ok(())
+}
+
+fn is_directory(parent: &OpenDirectory, name: &[u8]) -> bool {
+    let status = os::status_at(&parent.handle, name);
+    status.is_ok_and(|status| status.kind == EntryKind::Directory) && has_name(parent, name)
 }
 
 /// Gives every directory the mode and time that it ends with. Those that were right before and in

@@ -20,6 +20,41 @@ pub(super) fn remove_obstacle(
     }
 }
 
+/// Makes something new in a directory, in the place of what is there where the plan knows of it
+/// (`replace`), and once more where another process was quicker: the last one counts, as it would
+/// if the one had come after the other.
+pub(super) fn make_anew<T>(
+    shared: &Shared,
+    directory: &OpenDirectory,
+    name: &[u8],
+    replace: bool,
+    mut make: impl FnMut() -> Result<T, os::Error>,
+) -> Result<T, os::Error> {
+    if replace {
+        remove_obstacle(shared, directory, name)?;
+    }
+    match shared.with_access(directory.number, &mut make) {
+        Err(os::Error::EXIST) if has_name(directory, name) => {
+            remove_obstacle(shared, directory, name)?;
+            shared.with_access(directory.number, make)
+        }
+        result => result,
+    }
+}
+
+/// Whether a directory lists this very name. Where upper and lower case are the same, two names of
+/// one tree may stand for one file, and neither is to take the place of the other unnoticed.
+pub(super) fn has_name(directory: &OpenDirectory, name: &[u8]) -> bool {
+    let mut found = false;
+    let listed = os::open_listable(&directory.handle, b"").and_then(|listed| {
+        os::for_each_name(&listed, &mut Vec::new(), |seen| {
+            found |= seen.to_bytes() == name;
+            Ok(())
+        })
+    });
+    listed.is_ok() && found
+}
+
 pub(super) fn make_symlink(
     shared: &Shared,
     directories: &mut DirectoryCache,
@@ -29,11 +64,9 @@ pub(super) fn make_symlink(
     directories
         .open(shared, *directory)
         .and_then(|open| {
-            if plan.replace {
-                remove_obstacle(shared, open, name)?;
-            }
-            shared
-                .with_access(*directory, || os::make_symlink(&plan.target, &open.handle, name))?;
+            make_anew(shared, open, name, plan.replace, || {
+                os::make_symlink(&plan.target, &open.handle, name)
+            })?;
             os::set_time_at(&open.handle, name, plan.modified)
         })
         .map_err(|error| shared.failure(*directory, name, error))
@@ -51,10 +84,7 @@ pub(super) fn make_hard_link(
         let target = shared
             .with_access(plan.target_directory, || os::open_directory(shared.root(), &path))?;
         let open = directories.open(shared, *directory)?;
-        if plan.replace {
-            remove_obstacle(shared, open, name)?;
-        }
-        shared.with_access(*directory, || {
+        make_anew(shared, open, name, plan.replace, || {
             os::make_hard_link(&target, &plan.target_name, &open.handle, name)
         })
     };

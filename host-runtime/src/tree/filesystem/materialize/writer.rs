@@ -218,11 +218,11 @@ fn create(
     name: &[u8],
     file: &FilePlan,
 ) -> Result<Handle, os::Error> {
-    if file.existing != Existing::Absent {
-        entries::remove_obstacle(shared, directory, name)?;
-    }
+    let replace = file.existing != Existing::Absent;
     let mode = file.mode.map_or(DEFAULT_MODE, |mode| mode & os::PERMISSIONS);
-    shared.with_access(directory.number, || os::create_file(&directory.handle, name, mode))
+    entries::make_anew(shared, directory, name, replace, || {
+        os::create_file(&directory.handle, name, mode)
+    })
 }
 
 /// Gives a new file its mode, unless it was created with it. Files of a directory that are
