@@ -25,6 +25,10 @@
 //! objects which nothing refers to are garbage and not those of a store in progress, and a grace
 //! period that is shorter than a restore does no harm.
 //!
+//! Records are deleted only while they are what they were when the decision fell, and count until
+//! they are gone for good. One decision needs a time all the same: that an entry of which a part is
+//! missing is dead (see `survey`), for its store may be about to write that part.
+//!
 //! `tests/simulation` plays tens of thousands of commits against stalling and dying processes, and
 //! loses entries as soon as any of the three rules is taken out.
 

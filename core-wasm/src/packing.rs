@@ -9,7 +9,7 @@ use crate::manifest::{Builder, ChunkRef, Content, Extent, Manifest, ManifestFaul
 use btdt_ports::{
     Digest, FileFault, Group, PackBatch, PackFile, Packed, PackedChunk, Packer, Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A batch is handed over when it has this many files or groups: large enough that crossing into
 /// the host costs little, small enough that the host starts early and memory stays bounded.
@@ -209,6 +209,7 @@ impl<'plan> Plan<'plan> {
         let mut placed = Placed::new(self.items.len());
         let mut totals = Totals::default();
         let mut numbers = BTreeMap::new();
+        let mut written = BTreeSet::new();
         for (group, chunks) in self.groups.iter().zip(packed) {
             let mut extents = Vec::with_capacity(chunks.len());
             for PackedChunk { digest, raw_size, stored_size, new } in chunks.iter().copied() {
@@ -222,7 +223,8 @@ impl<'plan> Plan<'plan> {
                         number
                     }
                 };
-                if new {
+                // Two workers may have written the same chunk, and each found it new.
+                if new && written.insert(digest) {
                     totals.new_chunks += 1;
                     totals.new_raw_size += u64::from(raw_size);
                     totals.new_stored_size += u64::from(stored_size);

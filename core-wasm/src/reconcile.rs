@@ -1,9 +1,11 @@
 //! Compares a manifest with what is at the destination: what has to be written, what can stay.
 //!
-//! A file stays when size, time and permission bits are those of the manifest. That is safe only
-//! for times that a clock has set: tools that unpack archives give all files times of whole
+//! A file stays when size, time and permission bits are those of the manifest. Times tell versions
+//! apart only where a clock has set them: tools that unpack archives give all files times of whole
 //! seconds, often one and the same, so two versions of a file can agree in size and time and
-//! differ in content. Files with a time of whole seconds are therefore compared by content.
+//! differ in content. Files with a time of whole seconds are therefore compared by content. What
+//! remains are two versions of equal size that were written within one tick of the file system's
+//! clock (some milliseconds on many kernels); whoever makes such trees has [`How::checksum`].
 
 use crate::error::Error;
 use crate::listing::{BatchSize, join};
@@ -11,6 +13,15 @@ use crate::manifest::{Content, Manifest, Node};
 use btdt_ports::{Entry, EntryKind, FollowLinks, LinkId, Tree};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+
+/// How to compare, and what with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct How {
+    /// Whether names that are not in the manifest matter.
+    pub exact: bool,
+    /// Whether to compare by content what agrees in size and time.
+    pub checksum: bool,
+}
 
 /// What has to be done for a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,13 +66,13 @@ impl Comparison {
         manifest: &Manifest,
         tree: &impl Tree,
         root: &Entry,
-        exact: bool,
+        how: How,
     ) -> Result<Self, Error> {
         let mut comparer = Comparer {
             manifest,
             comparison: Comparison::with_nothing(manifest),
             links: BTreeMap::new(),
-            exact,
+            how,
         };
         comparer.comparison.states[0] = directory_state(&manifest.node(0), root);
         comparer.compare_levels(tree)?;
@@ -81,7 +92,7 @@ struct Comparer<'compare> {
     comparison: Comparison,
     /// The identity of files at the destination that have several names.
     links: BTreeMap<u32, LinkId>,
-    exact: bool,
+    how: How,
 }
 
 impl Comparer<'_> {
@@ -136,7 +147,7 @@ impl Comparer<'_> {
                 }
             };
             let Some(entry) = entry else { continue };
-            self.comparison.states[child as usize] = state(&node, &entry);
+            self.comparison.states[child as usize] = state(&node, &entry, self.how);
             if let Some(link) = entry.link {
                 self.links.insert(child, link);
             }
@@ -149,7 +160,7 @@ impl Comparer<'_> {
     }
 
     fn note_extra(&mut self, directory: u32, name: Vec<u8>) {
-        if self.exact {
+        if self.how.exact {
             self.comparison.extra.entry(directory).or_default().push(name);
         }
     }
@@ -171,7 +182,7 @@ impl Comparer<'_> {
     }
 }
 
-fn state(node: &Node<'_>, entry: &Entry) -> State {
+fn state(node: &Node<'_>, entry: &Entry, how: How) -> State {
     match (node.content, entry.kind) {
         (Content::Directory, EntryKind::Directory) => directory_state(node, entry),
         (_, EntryKind::Directory) => State::Clear,
@@ -179,7 +190,7 @@ fn state(node: &Node<'_>, entry: &Entry) -> State {
             if entry.size != node.size() || entry.modified != node.modified {
                 return State::Replace;
             }
-            let by_clock = node.modified.nanoseconds != 0;
+            let by_clock = node.modified.nanoseconds != 0 && !how.checksum;
             let mode_differs = mode_differs(node, entry);
             if mode_differs && entry.link.is_some() {
                 // Another name of the file, perhaps outside the tree, would change with it.

@@ -32,6 +32,9 @@ pub struct Record {
     pub tool: String,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
+    /// Makes every record another one than all before it: whoever means to delete one that was
+    /// read before must not hit one that was put since, even if all else is equal.
+    pub nonce: u64,
 }
 
 /// A record that cannot be used.
@@ -50,6 +53,7 @@ struct Encoded<'record> {
     files: u64,
     tool: &'record str,
     labels: BTreeMap<String, String>,
+    nonce: u64,
 }
 
 impl Record {
@@ -65,6 +69,7 @@ impl Record {
             files: self.files,
             tool: &self.tool,
             labels: self.labels.clone(),
+            nonce: self.nonce,
         };
         // Writing to a vector fails only where memory ends, which aborts anyway.
         let body = cbor4ii::serde::to_vec(Vec::new(), &encoded).unwrap_or_default();
@@ -92,6 +97,7 @@ impl Record {
             files: encoded.files,
             tool: encoded.tool.to_owned(),
             labels: encoded.labels,
+            nonce: encoded.nonce,
         })
     }
 }
@@ -110,6 +116,7 @@ mod tests {
             files: 7,
             tool: "btdt 1.0.0".to_owned(),
             labels: BTreeMap::from([("branch".to_owned(), "main".to_owned())]),
+            nonce: 7,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::key::{Key, Prefix};
 use crate::manifest::{self, Content, Manifest};
 use crate::materializing::Plan;
-use crate::reconcile::Comparison;
+use crate::reconcile::{Comparison, How};
 use crate::record::Record;
 use crate::store::valid_keys;
 use btdt_ports::{
@@ -29,6 +29,8 @@ pub struct Request {
     pub prefixes: Vec<String>,
     /// Whether what is not in the entry is removed from the destination.
     pub exact: bool,
+    /// Whether files that agree in size and time are compared by content all the same.
+    pub checksum: bool,
 }
 
 /// What came of it.
@@ -95,7 +97,7 @@ where
         objects,
         records,
         environment,
-        exact: request.exact,
+        how: How { exact: request.exact, checksum: request.checksum },
         tried: BTreeSet::new(),
         changed: false,
     };
@@ -129,7 +131,7 @@ struct Restorer<'restore, T, O, R> {
     objects: &'restore O,
     records: &'restore R,
     environment: &'restore dyn Environment,
-    exact: bool,
+    how: How,
     tried: BTreeSet<Key>,
     /// Whether a failed attempt has changed the destination.
     changed: bool,
@@ -175,7 +177,16 @@ where
             Ok(manifest) => manifest,
         };
         let (files, raw_size) = manifest.totals();
-        Ok((files, raw_size, self.write(&manifest)?))
+        let written = match self.write(&manifest) {
+            // Another restore has been quicker: what is there now is compared like any other.
+            Err(Fault::Fatal(Error::Destination { path, error }))
+                if path.is_empty() && error.kind == IoErrorKind::AlreadyExists =>
+            {
+                self.write(&manifest)
+            }
+            written => written,
+        };
+        Ok((files, raw_size, written?))
     }
 
     fn record(&self, key: &Key) -> Result<Record, Fault> {
@@ -217,10 +228,13 @@ where
                 (true, EntryKind::File) => (Placement::Staged, Comparison::with_nothing(manifest)),
                 (false, EntryKind::Directory) => {
                     let compared =
-                        Comparison::with_directory(manifest, self.tree, &root, self.exact)?;
+                        Comparison::with_directory(manifest, self.tree, &root, self.how)?;
                     (Placement::InPlace, compared)
                 }
-                (true, _) => return Err(at_root(IoError::new(IoErrorKind::IsADirectory)).into()),
+                (true, EntryKind::Directory) => {
+                    return Err(at_root(IoError::new(IoErrorKind::IsADirectory)).into());
+                }
+                (true, _) => return Err(at_root(IoError::new(IoErrorKind::AlreadyExists)).into()),
                 (false, _) => return Err(at_root(IoError::new(IoErrorKind::NotADirectory)).into()),
             },
         };

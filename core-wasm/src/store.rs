@@ -12,9 +12,7 @@ use crate::listing::Listing;
 use crate::manifest::{self, ChunkRef, Manifest};
 use crate::packing::{Memory, Outcome, Plan, Totals};
 use crate::record::Record;
-use btdt_ports::{
-    Digest, Environment, FileFault, IoErrorKind, LockMode, ObjectKind, Objects, Records, Tree,
-};
+use btdt_ports::{Digest, Environment, FileFault, LockMode, ObjectKind, Objects, Records, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a tree that changes meanwhile, or a cache that loses what was written, is tried.
@@ -85,7 +83,14 @@ where
     let _in_use = objects.lock(LockMode::Shared);
     let mut changes = Changes::default();
     for _ in 0..ATTEMPTS {
-        let listing = Listing::read(tree, &request.excludes, environment)?;
+        let listing = match Listing::read(tree, &request.excludes, environment) {
+            // A directory that was there when its parent was read.
+            Err(Error::Source { path, error }) if !path.is_empty() && error.is_change() => {
+                changes.paths = BTreeSet::from([path]);
+                continue;
+            }
+            listing => listing?,
+        };
         let items = listing.in_path_order();
         let plan = Plan::new(&listing, &items);
         let packer = tree
@@ -125,7 +130,7 @@ impl Changes {
         self.paths.clear();
         for (path, fault) in files {
             match fault {
-                FileFault::Unreadable(error) if error.kind != IoErrorKind::NotFound => {
+                FileFault::Unreadable(error) if !error.is_change() => {
                     return Err(Error::Source { path, error });
                 }
                 // A file that is gone is a change of the tree like any other.
@@ -177,6 +182,7 @@ fn commit<O: Objects, R: Records>(
             files,
             tool: request.tool.clone(),
             labels: request.labels.clone(),
+            nonce: environment.random(),
         };
         records.put(&key.record_name(), &record.encode()).map_err(Error::writing)?;
     }

@@ -203,7 +203,8 @@ impl Survey {
 
 /// Whether something can never have been written by this tool, and so refers to nothing.
 fn is_foreign(error: &IoError) -> bool {
-    matches!(error.kind, IoErrorKind::IsADirectory | IoErrorKind::TooLarge)
+    use IoErrorKind::{IsADirectory, SymlinkLoop, TooLarge, Unsupported};
+    matches!(error.kind, IsADirectory | SymlinkLoop | TooLarge | Unsupported)
 }
 
 /// Whether a record of that age may be one of a store that has not succeeded yet.

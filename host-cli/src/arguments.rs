@@ -165,6 +165,14 @@ pub struct RestoreArguments {
     #[arg(long)]
     pub exact: bool,
 
+    /// Compare files by content even if size and time are right
+    ///
+    /// Without this, a file that is at the destination already is taken for the right one if size,
+    /// permissions and time, to the nanosecond, are those of the entry. That can be wrong only for
+    /// two versions of the same size that were written within the same few milliseconds.
+    #[arg(long)]
+    pub checksum: bool,
+
     #[command(flatten)]
     /// How much to say.
     pub output: OutputArguments,

@@ -62,6 +62,11 @@ pub(crate) fn unusable_cache(path: &Path, error: &OpenError) -> Failure {
     }
 }
 
+/// Standard output does not take the result. A script would go on with an empty one.
+pub(crate) fn output(error: std::io::Error) -> Failure {
+    Failure::new("Could not write to standard output".to_owned(), vec![error.to_string()])
+}
+
 /// A cache with the address of a server.
 pub(crate) fn remote_cache(path: &Path) -> Failure {
     let cause = "this version of btdt works with caches in directories only".to_owned();
@@ -76,7 +81,8 @@ pub(crate) fn cache_in_itself(source: &Path) -> Failure {
 
 /// An exact restore would delete the cache.
 pub(crate) fn cache_in_destination(destination: &Path) -> Failure {
-    let cause = "The cache lies in the destination, and --exact would delete it".to_owned();
+    let cause =
+        "The cache and the destination overlap, and --exact would delete from the cache".to_owned();
     Failure::new(format!("Could not restore to: {}", destination.display()), vec![cause])
         .hint("move the cache elsewhere, or leave out --exact")
 }

@@ -28,8 +28,11 @@ impl Printer {
     }
 
     /// A line of what the user asked for.
-    pub fn result(&self, line: &str) {
-        write(&self.output, &format!("{line}\n"));
+    ///
+    /// # Errors
+    /// When it cannot be written, for example because a disk is full.
+    pub fn result(&self, line: &str) -> io::Result<()> {
+        try_to_write(&self.output, &format!("{line}\n"))
     }
 
     /// A line about what was done.
@@ -86,9 +89,17 @@ impl Printer {
 }
 
 fn write(to: &Mutex<dyn Write + Send>, text: &str) {
+    // There is no other place to say that messages cannot be written.
+    let _ = try_to_write(to, text);
+}
+
+fn try_to_write(to: &Mutex<dyn Write + Send>, text: &str) -> io::Result<()> {
     let mut to = to.lock().unwrap_or_else(PoisonError::into_inner);
-    // Nobody is left to tell.
-    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+    let written = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+    written.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// The text without characters that could forge lines or colours.

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
+use crate::support::build::set_time;
 use crate::support::{Rng, SUCCESS, Sandbox, Tree, TreeBuilder, assert_same};
 
 /// Inode number and change time of every entry: any write, chmod or utimens moves the latter.
@@ -302,4 +303,17 @@ fn unchanged_content_is_not_stored_again() {
     sandbox.store("three", "src").expect(SUCCESS);
     let grown = sandbox.view().bytes() - second.bytes();
     assert!(grown < 3 << 20, "one changed file of 1 MiB cost {grown} bytes");
+}
+
+#[test]
+fn checksum_tells_versions_apart_that_agree_in_size_and_time() {
+    let sandbox = Sandbox::new();
+    sandbox.tree("src").file("file", "release");
+    set_time(&sandbox.path("src/file"), 1_700_000_000, 123_456_789);
+    sandbox.store("k", "src").expect(SUCCESS);
+    sandbox.restore("k", "out").expect(SUCCESS);
+    std::fs::write(sandbox.path("out/file"), "debug!!").unwrap();
+    set_time(&sandbox.path("out/file"), 1_700_000_000, 123_456_789);
+    sandbox.run(["restore", "-c", "cache", "-k", "k", "--checksum", "out"]).expect(SUCCESS);
+    assert_eq!(std::fs::read(sandbox.path("out/file")).unwrap(), b"release");
 }

@@ -223,6 +223,18 @@ fn a_closed_stdout_is_no_error() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_an_error() {
+    let sandbox = with_an_entry();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let mut command = btdt_command(sandbox.root());
+    command.args(["hash", "src/file"]).stdout(full).stderr(Stdio::piped());
+    let output = command.output().expect("run btdt");
+    assert_eq!(output.status.code(), Some(ERROR));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.starts_with("Error: Could not write to standard output\n"), "{stderr}");
+}
+
+#[test]
 fn a_closed_stderr_is_no_error_either() {
     let sandbox = with_an_entry();
     let (reader, writer) = std::io::pipe().expect("make a pipe");

@@ -30,7 +30,9 @@ fn an_exact_restore_does_not_delete_its_own_cache() {
     sandbox.tree("src").file("file", "content");
     sandbox.store("k", "src").expect(SUCCESS);
     let exact = sandbox.run(["restore", "-c", "cache", "-k", "k", "--exact", "."]);
-    exact.expect(ERROR).says("--exact would delete it");
+    exact.expect(ERROR).says("--exact would delete from the cache");
+    let inside = sandbox.run(["restore", "-c", "cache", "-k", "k", "--exact", "cache/chunks"]);
+    inside.expect(ERROR).says("--exact would delete from the cache");
     assert!(sandbox.has_key("k"));
     sandbox.run(["restore", "-c", "cache", "-k", "k", "."]).expect(SUCCESS);
     assert!(sandbox.has_key("k"));

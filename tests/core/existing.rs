@@ -193,7 +193,12 @@ fn the_same_on_a_file_system() {
     std::fs::write(root.join("d"), "a file").unwrap();
     std::os::unix::fs::symlink(directory.path(), root.join("large")).unwrap();
     let destination = FilesystemTree::new(root);
-    let request = restore::Request { keys: vec!["k".into()], prefixes: Vec::new(), exact: true };
+    let request = restore::Request {
+        keys: vec!["k".into()],
+        prefixes: Vec::new(),
+        exact: true,
+        checksum: false,
+    };
     let storage = &cache.storage;
     for _ in 0..2 {
         restore::restore(&request, &destination, storage, storage, &cache.world).unwrap();

@@ -242,6 +242,7 @@ fn a_restore_fails_misses_or_is_right() {
                 keys: vec!["none".into(), "kept".into()],
                 prefixes: vec!["k".into()],
                 exact: true,
+                checksum: false,
             };
             let outcome = restore::restore(&request, &destination, &faulty, &faulty, &cache.world);
             let found = snapshot(&destination);

@@ -47,6 +47,7 @@ fn plant(cache: &Cache, encoded: &[u8]) {
         files: 1,
         tool: String::new(),
         labels: BTreeMap::new(),
+        nonce: 0,
     };
     Records::put(&cache.storage, "evil", &record.encode()).unwrap();
 }

@@ -9,7 +9,7 @@ use btdt_ports::Tree;
 
 fn request(keys: &[&str], prefixes: &[&str]) -> restore::Request {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    restore::Request { keys: owned(keys), prefixes: owned(prefixes), exact: false }
+    restore::Request { keys: owned(keys), prefixes: owned(prefixes), exact: false, checksum: false }
 }
 
 /// The key that is restored, and whether it is the primary one.

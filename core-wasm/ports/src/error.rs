@@ -51,12 +51,23 @@ impl IoError {
     }
 }
 
+impl IoError {
+    /// Whether it says that a path which was just seen is another one now, or gone.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        use IoErrorKind::{NotADirectory, NotFound, SymlinkLoop};
+        matches!(self.kind, NotFound | NotADirectory | SymlinkLoop)
+    }
+}
+
 impl fmt::Display for IoError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The texts are those of Linux. A core in WebAssembly has its host's codes, but another
         // table of texts in its standard library, so that is asked only about the rest.
         let text = match self.kind {
             IoErrorKind::NotFound => "No such file or directory",
+            // Linux has two of the kind, and the second is `EPERM`.
+            IoErrorKind::AccessDenied if self.os_code == Some(1) => "Operation not permitted",
             IoErrorKind::AccessDenied => "Permission denied",
             IoErrorKind::ReadOnly => "Read-only file system",
             IoErrorKind::AlreadyExists => "File exists",

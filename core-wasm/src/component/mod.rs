@@ -56,6 +56,7 @@ impl client::Guest for Core {
             keys: request.keys,
             prefixes: request.prefixes,
             exact: request.exact,
+            checksum: request.checksum,
         };
         crate::restore::restore(
             &request,

@@ -3,7 +3,7 @@
 use super::{Context, outcome};
 use crate::arguments::{HashArguments, HashFunction};
 use crate::exit::Exit;
-use crate::messages::{Attempt, Failure};
+use crate::messages::{self, Attempt, Failure};
 use btdt_host_runtime::engine::client;
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use std::path::Path;
@@ -24,6 +24,6 @@ pub(crate) fn run(arguments: &HashArguments, context: Context<'_>) -> Result<Exi
         Ok(Ok(digest)) => digest,
         Err(stopped) => outcome(Err(stopped), opening(0))?,
     };
-    context.printer.result(&digest.to_hex());
+    context.printer.result(&digest.to_hex()).map_err(messages::output)?;
     Ok(Exit::Success)
 }

@@ -10,13 +10,16 @@ use btdt_host_runtime::tree::filesystem::FilesystemTree;
 
 pub(crate) fn run(arguments: &RestoreArguments, context: Context<'_>) -> Result<Exit, Failure> {
     let cache = open(&arguments.cache.cache)?;
-    if arguments.exact && place_in(&arguments.destination, &arguments.cache.cache).is_some() {
+    let (destination, directory) = (&arguments.destination, &arguments.cache.cache);
+    let overlap = place_in(destination, directory).or_else(|| place_in(directory, destination));
+    if arguments.exact && overlap.is_some() {
         return Err(messages::cache_in_destination(&arguments.destination));
     }
     let request = client::RestoreRequest {
         keys: arguments.keys.clone(),
         prefixes: arguments.prefix.clone(),
         exact: arguments.exact,
+        checksum: arguments.checksum,
     };
     let tree = FilesystemTree::new(arguments.destination.clone());
     let restored = context.session().and_then(|session| session.restore(&request, tree, cache));
@@ -28,7 +31,7 @@ pub(crate) fn run(arguments: &RestoreArguments, context: Context<'_>) -> Result<
         context.printer.note("Keys not found in cache.");
         return Ok(Exit::NotFound);
     };
-    context.printer.result(&format!("Restored key {}", restored.key));
+    context.printer.result(&format!("Restored key {}", restored.key)).map_err(messages::output)?;
     if !arguments.output.quiet {
         context.printer.note(&describe(&restored));
     }

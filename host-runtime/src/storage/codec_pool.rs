@@ -48,11 +48,14 @@ impl CodecPool {
             })
         };
         let mut results = thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-            let joined = threads.into_iter().map(|thread| thread.join());
-            joined
-                .flat_map(|result| result.unwrap_or_else(|panic| resume_unwind(panic)))
-                .collect::<Vec<_>>()
+            // Where no thread can be started, this one does all the work.
+            let spawn = |_| thread::Builder::new().spawn_scoped(scope, run).ok();
+            let threads: Vec<_> = (1..threads).filter_map(spawn).collect();
+            let mut results = run();
+            for thread in threads {
+                results.extend(thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+            results
         });
         results.sort_unstable_by_key(|(index, _)| *index);
         results.into_iter().map(|(_, result)| result).collect()

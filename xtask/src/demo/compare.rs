@@ -123,6 +123,15 @@ impl Snapshot {
     }
 }
 
+/// The number of files in a tree that have at least `size` bytes.
+///
+/// # Errors
+/// When something can't be read.
+pub(super) fn files_of_at_least(size: u64, tree: &Path) -> Result<usize> {
+    let files = list(tree)?;
+    Ok(files.values().filter(|metadata| metadata.is_file() && metadata.len() >= size).count())
+}
+
 /// Everything in a tree by its path relative to the tree, the tree itself included.
 fn list(tree: &Path) -> Result<BTreeMap<PathBuf, Metadata>> {
     let mut found = BTreeMap::new();

@@ -9,7 +9,7 @@ use crate::build;
 use crate::process;
 use crate::workspace::{Profile, Workspace};
 use anyhow::{Context, Result, bail};
-use compare::{Size, Snapshot, compare, measure};
+use compare::{Size, Snapshot, compare, files_of_at_least, measure};
 use sources::Changes;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,9 @@ const SECOND_KEY: &str = "dependencies-v2";
 const UNKNOWN_KEY: &str = "dependencies-v3";
 
 /// Exit codes of `btdt restore`, as its documentation has them.
+/// From this size on, in bytes, files are cut into chunks of their own.
+const LARGE: u64 = 1 << 20;
+
 const RESTORED_PRIMARY: i32 = 0;
 const RESTORED_OTHER: i32 = 3;
 const NOTHING_FOUND: i32 = 4;
@@ -155,9 +158,12 @@ impl Demo {
         let outcome = self.restore(&[SECOND_KEY], RESTORED_PRIMARY, SECOND_KEY)?;
         compare(&self.second, &self.restored)?;
         let written = Snapshot::take(&self.restored)?.written_since(&before);
-        // An identical file that is written again would cost the time this step is about.
+        // An identical file that is written again would cost the time this step is about. Archives
+        // give files times of whole seconds, which do not tell versions apart: such files are
+        // compared by content, and written anew if they are cut into several chunks.
         let expected = changes.edited + changes.added;
-        if written != expected {
+        let large = files_of_at_least(LARGE, &self.second)?;
+        if !(expected..=expected + large).contains(&written) {
             bail!("a restore wrote {written} files where {expected} were different");
         }
         self.row(

@@ -10,20 +10,18 @@ impl FilesystemStorage {
     /// keep the rest: the next clean tries again.
     pub(super) fn remove_leftovers(&self, before: Timestamp) -> Result<Leftovers, IoError> {
         let names = self.root().names(layout::TMP)?;
+        // Records first: if this stops half-way, what has been committed is back.
+        for name in names.iter().filter(|name| name.starts_with(layout::EVICTION_PREFIX)) {
+            self.restore_records(&format!("{}/{name}", layout::TMP))?;
+        }
         let abandoned = names.iter().filter_map(|name| {
             let path = format!("{}/{name}", layout::TMP);
             let info = self.root().stat(&path).ok()?;
-            (info.modified < before).then_some((name, path, info))
+            (info.modified < before).then_some((path, info))
         });
         let abandoned: Vec<_> = abandoned.collect();
-        // Records first: if this stops half-way, what has been committed is back.
-        for (name, path, info) in &abandoned {
-            if info.is_directory && name.starts_with(layout::EVICTION_PREFIX) {
-                self.restore_records(path)?;
-            }
-        }
         let mut leftovers = Leftovers::default();
-        for (_, path, info) in &abandoned {
+        for (path, info) in &abandoned {
             if info.is_directory {
                 let _ = self.root().remove_directory(path);
             } else {

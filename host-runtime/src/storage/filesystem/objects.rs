@@ -82,7 +82,7 @@ impl FilesystemStorage {
     ) -> Result<(), ObjectFault> {
         let live = layout::live(kind, digest);
         self.load_file(&live, digest, limit, codec).or_else(|fault| {
-            let sweeps = self.sweeps().unwrap_or_default();
+            let sweeps = self.sweeps().map_err(|error| ObjectFault::Unreadable(error.into()))?;
             let aside = sweeps.iter().rev().map(|sweep| layout::aside(kind, digest, sweep));
             // It may have been recalled while we were looking elsewhere.
             let paths = aside.chain([live.clone()]);

@@ -79,7 +79,7 @@ impl Root {
             return Err(Errno::ISDIR.into());
         }
         if !info.is_file {
-            return Err(Errno::INVAL.into());
+            return Err(Errno::NOTSUP.into());
         }
         let wanted = if info.size <= limit { info.size } else { info.size.min(head as u64) };
         let wanted = usize::try_from(wanted).map_err(|_| Errno::FBIG)?;

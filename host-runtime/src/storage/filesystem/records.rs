@@ -13,12 +13,11 @@
 //! mean to put both back, the one with the older record might come first. So what is found in the
 //! place of a record that goes back was put later, always.
 //!
-//! Between the two renames the name is free, so that a reader may miss a record that is about to
-//! go back. A process that dies there leaves the record in `tmp/`; clearing the leftovers puts it
-//! back. The directory tells when it was taken away, which the record cannot: the time of its
-//! last change is that of its last access. A deletion that was so slow that it was taken for a
-//! leftover finds its own directory, which has a unique name, empty or gone, and never sees the
-//! one of somebody else.
+//! Between the two renames the record is in `tmp/`, perhaps for long, since a process can die
+//! there. It still counts: readers and listings look there too, or a collector would delete what
+//! a record refers to that is about to go back. Clearing the leftovers puts it back, however
+//! young it is. A deletion that was too slow for that finds its own directory, which has a unique
+//! name, empty or gone, and never sees the one of somebody else.
 
 use super::os::is_not_found;
 use super::{ATTEMPTS, FilesystemStorage, layout};
@@ -41,6 +40,37 @@ impl FilesystemStorage {
         }
     }
 
+    /// A record, in its place or on its way out.
+    fn find_record(&self, name: &str) -> Result<Option<(Vec<u8>, Timestamp)>, IoError> {
+        let place = layout::record(name);
+        if let Some(record) = self.read_record(&place)? {
+            return Ok(Some(record));
+        }
+        let eviction = layout::eviction(name);
+        for unique in self.root().names(&eviction)? {
+            if let Some(record) = self.read_record(&format!("{eviction}/{unique}/{name}"))? {
+                return Ok(Some(record));
+            }
+        }
+        // It may have gone back while we were looking.
+        self.read_record(&place)
+    }
+
+    /// The names of all records that are on their way out.
+    fn evicted(&self) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for name in self.root().names(layout::TMP)? {
+            if !name.starts_with(layout::EVICTION_PREFIX) {
+                continue;
+            }
+            let eviction = format!("{}/{name}", layout::TMP);
+            for unique in self.root().names(&eviction)? {
+                found.extend(self.root().names(&format!("{eviction}/{unique}"))?);
+            }
+        }
+        Ok(found)
+    }
+
     fn has_version(&self, path: &str, version: &RecordVersion) -> Result<bool, IoError> {
         let record = self.read_record(path)?;
         Ok(record.is_some_and(|(value, _)| sha256(&value) == *version))
@@ -55,6 +85,15 @@ impl FilesystemStorage {
             // Somebody else is deleting it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Some(Ok(false)),
             Err(error) => return Some(Err(error.into())),
+        }
+        // Looked at once more, now that nobody else can take it away: a record that is another one
+        // already should not be moved even for a moment.
+        match self.has_version(&layout::record(name), version) {
+            Ok(true) => {}
+            other => {
+                let _ = self.root().remove_directory(&place);
+                return Some(other);
+            }
         }
         let eviction = layout::unique_in(&place);
         let taken = format!("{eviction}/{name}");
@@ -110,7 +149,7 @@ impl Records for FilesystemStorage {
     fn get(&self, names: &[String]) -> Vec<Result<Option<StoredRecord>, IoError>> {
         let get = |name: &String| {
             record_name::check(name)?;
-            let record = self.read_record(&layout::record(name))?;
+            let record = self.find_record(name)?;
             Ok(record.map(|(value, last_access)| StoredRecord {
                 version: sha256(&value),
                 value,
@@ -130,6 +169,12 @@ impl Records for FilesystemStorage {
 
     fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, IoError> {
         let mut names = self.root().names(layout::KEYS)?;
+        let evicted = self.evicted()?;
+        if !evicted.is_empty() {
+            names.extend(evicted);
+            // One of them may have gone back before we looked where it was.
+            names.extend(self.root().names(layout::KEYS)?);
+        }
         names.retain(|name| {
             name.starts_with(prefix)
                 && after.is_none_or(|after| name.as_str() > after)
