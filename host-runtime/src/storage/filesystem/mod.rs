@@ -39,8 +39,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How often something is tried again whose directory others remove at the same time.
-const ATTEMPTS: usize = 8;
+/// How often something is tried again whose directory or file others remove at the same time, as
+/// many collectors without any grace period do.
+const ATTEMPTS: usize = 100;
 
 /// A file as large as this is no `format`.
 const MAX_FORMAT_SIZE: u64 = 64;

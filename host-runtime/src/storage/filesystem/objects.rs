@@ -116,7 +116,10 @@ impl FilesystemStorage {
                 Err(error) if is_not_found(&error) => return Ok(false),
                 result => result?,
             };
-            make()?;
+            match make() {
+                Err(error) if is_not_found(&error) => {}
+                result => result?,
+            }
         }
     }
 

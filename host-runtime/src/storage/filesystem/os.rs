@@ -186,8 +186,17 @@ impl Root {
             result => result?,
         };
         let mut names = Vec::new();
-        for entry in Dir::new(directory)? {
-            if let Ok(name) = entry?.file_name().to_str()
+        let entries = match Dir::new(directory) {
+            Err(Errno::NOENT) => return Ok(Vec::new()),
+            result => result?,
+        };
+        for entry in entries {
+            let entry = match entry {
+                // The directory was removed after it had been opened.
+                Err(Errno::NOENT) => break,
+                entry => entry?,
+            };
+            if let Ok(name) = entry.file_name().to_str()
                 && !matches!(name, "." | "..")
             {
                 names.push(name.to_owned());

@@ -135,10 +135,14 @@ impl FilesystemStorage {
 
     /// Moves a record back to its place, unless there is a newer one.
     pub(super) fn put_back(&self, taken: &str, name: &str) -> io::Result<()> {
-        match self.root().rename_to_free_name(taken, &layout::record(name)) {
+        let result = match self.root().rename_to_free_name(taken, &layout::record(name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.root().remove_file(taken)
             }
+            result => result,
+        };
+        // Two can be at it at once: the deletion itself, and a collector that found it.
+        match result {
             Err(error) if is_not_found(&error) => Ok(()),
             result => result,
         }
@@ -204,6 +208,7 @@ impl Records for FilesystemStorage {
                 return result;
             }
         }
-        Err(IoError::new(IoErrorKind::NotFound))
+        // Others clear leftovers all the time. The next clean deletes it.
+        Ok(false)
     }
 }
