@@ -24,7 +24,7 @@ Usage: cargo xtask bench [OPTION...]
   --list           show the rows and which rivals are there, and measure nothing
 
 Needs npm for the reference trees. tar, zstd, rsync, restic, git and cp are measured when they are
-installed; btdt-cli 0.4.4 is installed from crates.io into the target directory. The tables are
+installed; btdt-cli 0.4.4 is installed by cargo into the target directory. The tables are
 written into docs/performance.md only when all rows were measured with all rivals.
 ";
 

@@ -100,7 +100,7 @@ pub(super) struct Toolbox {
 
 impl Toolbox {
     /// Looks for the rivals among `wanted`. With `install`, the original btdt is installed if it is
-    /// not there: it is the only one that comes from crates.io.
+    /// not there: it is the only one that cargo installs.
     pub(super) fn find(
         workspace: &Workspace,
         install: bool,
@@ -338,7 +338,7 @@ fn version(program: &Path) -> String {
     }
 }
 
-/// Finds the original btdt in the target directory, or installs it there from crates.io.
+/// Finds the original btdt in the target directory, or has cargo install it there.
 fn original(workspace: &Workspace, install: bool) -> Result<PathBuf> {
     let root = workspace.target_dir().join("bench/rival");
     let program = root.join("bin/btdt");
