@@ -4,9 +4,14 @@
 //! component and connects its imports to them. The two backends do not know each other either:
 //! chunks pass between them through [`transfer`].
 
+pub mod archive;
+#[cfg(feature = "auth")]
+pub mod auth;
 pub mod clock;
 #[cfg(feature = "engine")]
 pub mod engine;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod storage;
 pub mod transfer;
 pub mod tree;

@@ -2,6 +2,7 @@
 //! storage backends from knowing each other.
 
 use crate::storage::codec::Codec;
+use crate::workers::suitable_count;
 use btdt_ports::{Digest, IoError, ObjectFault, PutOutcome};
 use std::sync::Arc;
 
@@ -19,6 +20,11 @@ pub trait ChunkSink: Send + Sync {
     /// # Errors
     /// When it cannot be written.
     fn put(&self, digest: &Digest, raw: &[u8], codec: &mut Codec) -> Result<PutOutcome, IoError>;
+
+    /// How many workers should use it at once: more than there are cores where they wait a lot.
+    fn suitable_workers(&self) -> usize {
+        suitable_count()
+    }
 }
 
 /// What supplies the chunks of a restore.
@@ -34,6 +40,11 @@ pub trait ChunkSource: Send + Sync {
         raw_size: u32,
         codec: &'codec mut Codec,
     ) -> Result<&'codec [u8], ObjectFault>;
+
+    /// How many workers should use it at once: more than there are cores where they wait a lot.
+    fn suitable_workers(&self) -> usize {
+        suitable_count()
+    }
 }
 
 /// A sink as a handle.

@@ -27,6 +27,8 @@ pub enum IoErrorKind {
     TooLarge,
     /// The host cannot do that at all.
     Unsupported,
+    /// A server did not take or give it; what exactly failed, [`crate::Remote::failure`] says.
+    Transfer,
     /// Anything else; the code of the operating system says what.
     Other,
 }
@@ -78,6 +80,7 @@ impl fmt::Display for IoError {
             IoErrorKind::NameTooLong => "File name too long",
             IoErrorKind::TooLarge => "File too large",
             IoErrorKind::Unsupported => "Operation not supported",
+            IoErrorKind::Transfer => "The transfer failed",
             IoErrorKind::Other => match self.os_code {
                 Some(code) if cfg!(not(target_family = "wasm")) => {
                     return std::io::Error::from_raw_os_error(code).fmt(formatter);

@@ -9,15 +9,27 @@
 //! What is absent on purpose: policy. Nothing here decides what is stored, kept, restored or
 //! deleted.
 
+pub mod archive;
+pub mod auth;
 pub mod environment;
 pub mod error;
+pub mod http;
 pub mod mirror;
 pub mod storage;
 pub mod tree;
 pub mod types;
 
+pub use archive::{
+    ArchiveBatch, ArchiveChunk, ArchiveContent, ArchiveEntry, ArchiveExtent, ArchiveFault,
+    ArchiveNode, ArchiveNodeContent, ArchivePlan, ArchiveReader,
+};
+pub use auth::{Access, Authority, Operation, TokenFault, Verdict};
 pub use environment::{Environment, Severity};
 pub use error::{IoError, IoErrorKind};
+pub use http::{
+    ChunkEndpoint, HttpError, HttpErrorKind, HttpRequest, HttpResponse, IncomingBody, Method,
+    Remote, RetryPolicy, Scope, TransferFailure, TransferFault,
+};
 pub use storage::{
     AsideObject, Damage, HeldLock, Leftovers, LockMode, MAX_RECORD_SIZE, ObjectFault, ObjectInfo,
     ObjectKind, ObjectName, Objects, PutOutcome, RecordVersion, Records, StoredRecord, SweepId,

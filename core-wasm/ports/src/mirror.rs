@@ -74,7 +74,7 @@ macro_rules! mirror {
         $crate::mirror_enum!($wit::types::Algorithm, $crate::Algorithm, [Sha256, Blake3]);
         $crate::mirror_enum!($wit::types::IoErrorKind, $crate::IoErrorKind, [
             NotFound, AccessDenied, ReadOnly, AlreadyExists, NotADirectory, IsADirectory, NoSpace,
-            SymlinkLoop, NameTooLong, TooLarge, Unsupported, Other,
+            SymlinkLoop, NameTooLong, TooLarge, Unsupported, Transfer, Other,
         ]);
         $crate::mirror_enum!($wit::types::Damage, $crate::Damage, [
             Header, Length, Payload, Content,

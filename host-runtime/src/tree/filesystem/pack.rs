@@ -8,7 +8,7 @@ use super::os::{self, Handle, Status};
 use crate::storage::codec::{Codec, sha256};
 use crate::transfer::Sink;
 use crate::tree::plan::{self, bundled};
-use crate::workers::{Workers, suitable_count};
+use crate::workers::Workers;
 use btdt_ports::{
     CutSizes, EntryKind, FileFault, Group, IoError, IoErrorKind, PackBatch, PackError, PackFile,
     Packed, PackedChunk, Packer,
@@ -60,7 +60,7 @@ impl FilesystemPacker {
             outcomes: Mutex::default(),
             error: Mutex::default(),
         });
-        let workers = Workers::start(suitable_count(), || {
+        let workers = Workers::start(shared.sink.suitable_workers(), || {
             let mut worker = Worker::new(Arc::clone(&shared));
             move |job: Job| worker.work(&job)
         });

@@ -1,0 +1,1 @@
+//! Biscuit tokens: keys, verification and attenuation.

@@ -1,0 +1,3 @@
+//! The binary `btdt-server`.
+
+fn main() {}
