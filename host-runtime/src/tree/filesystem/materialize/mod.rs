@@ -70,11 +70,12 @@ impl FilesystemMaterializer {
                 (root, Some(staging))
             }
         };
+        let suitable = sources.iter().map(|source| source.suitable_workers()).max();
         let shared = Arc::new(Shared::new(root, sources));
         if let Some(staging) = &staging {
             shared.remember_mode(0, staging.default_mode());
         }
-        let workers = Workers::start(suitable_count(), || {
+        let workers = Workers::start(suitable.unwrap_or_else(suitable_count), || {
             let mut writer = Writer::new(Arc::clone(&shared));
             move |job: Job| writer.work(&job)
         });
