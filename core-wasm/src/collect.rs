@@ -6,7 +6,7 @@
 //!
 //! 1. A store writes its objects, then its records, and **then** looks whether all objects are
 //!    live; what was set aside it brings back, and what is gone it writes again. Only then has it
-//!    succeeded ([`ensure_live`]).
+//!    succeeded ([`revive`]).
 //! 2. A collector never deletes a live object. It sets it aside: a rename to a name that belongs
 //!    to this sweep alone. Readers look there too, so nothing is lost by that.
 //! 3. A collector deletes an object only under a name that it saw set aside **before** it began to
@@ -113,19 +113,19 @@ impl Rules {
     }
 }
 
-/// Whether all these objects are live, after bringing back those that were set aside.
+/// Brings back those of these objects that were set aside, and says which are missing all the same.
 ///
 /// # Errors
 /// [`Error::Cache`].
-pub fn ensure_live<O: Objects>(
+pub fn revive<O: Objects>(
     objects: &O,
     kind: ObjectKind,
     digests: &[Digest],
     environment: &dyn Environment,
-) -> Result<bool, Error> {
+) -> Result<Vec<Digest>, Error> {
     let missing = objects.missing(kind, digests).map_err(Error::reading)?;
     if missing.is_empty() {
-        return Ok(true);
+        return Ok(missing);
     }
     let missing: BTreeSet<Digest> = missing.into_iter().collect();
     let mut aside = objects.list_aside().map_err(Error::reading)?;
@@ -134,7 +134,7 @@ pub fn ensure_live<O: Objects>(
     // Nobody has read these for a while, and a damaged object must not count as one that is there.
     let recalled: Vec<Digest> = missing.into_iter().collect();
     drop_all_damaged(objects, kind, &recalled, environment);
-    Ok(objects.missing(kind, &recalled).map_err(Error::reading)?.is_empty())
+    objects.missing(kind, &recalled).map_err(Error::reading)
 }
 
 /// Takes a damaged object away, so that the next store writes it anew. Best effort: the cache may

@@ -1,7 +1,7 @@
 //! Why an operation did not do what was asked. The wording is the front end's business.
 
 use crate::key::KeyFault;
-use btdt_ports::IoError;
+use btdt_ports::{HttpError, IoError};
 
 /// What was being done to the cache when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,25 @@ pub enum CacheAction {
     Write,
     /// Deleting from it.
     Delete,
+}
+
+/// Why a server did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServerFault {
+    /// There was no answer.
+    #[error("{0}")]
+    NoAnswer(HttpError),
+    /// It refused.
+    #[error("the server answered {status}: {message}")]
+    Refused {
+        /// The status code.
+        status: u16,
+        /// What it said, or the meaning of the status.
+        message: String,
+    },
+    /// Its answer is not one of this protocol.
+    #[error("the server's answer is not that of a btdt server: {0}")]
+    Unexpected(String),
 }
 
 /// An operation that failed as a whole.
@@ -64,6 +83,17 @@ pub enum Error {
         /// What went wrong.
         error: IoError,
     },
+    /// The server of a remote cache did not do what was asked.
+    #[error("{url}: {fault}")]
+    Server {
+        /// The URL that was asked.
+        url: String,
+        /// Why.
+        fault: ServerFault,
+    },
+    /// The operation cannot be done on a remote cache, or not on this one.
+    #[error("{0}")]
+    NotRemote(&'static str),
     /// What was written to the cache was gone again when it was committed, several times.
     #[error("the cache loses what is written to it")]
     CacheUnstable,

@@ -5,10 +5,13 @@
 //! content of files: it hands plans to its host and gets digests back. Only `component` knows that
 //! all of this is also a WASI component.
 
+pub mod cache;
 pub mod chunking;
 pub mod clean;
 pub mod collect;
+pub mod commit;
 pub mod digest;
+pub mod entries;
 pub mod error;
 pub mod hash;
 pub mod ignore_rules;
@@ -21,6 +24,7 @@ pub mod reconcile;
 pub mod record;
 pub mod restore;
 pub mod retention;
+pub mod server;
 pub mod store;
 mod survey;
 

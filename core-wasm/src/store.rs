@@ -1,18 +1,16 @@
 //! Stores a tree under keys: list, pack, write the manifest, commit the records.
 //!
 //! Nothing is visible before the records are put, so a store that fails or dies leaves every key
-//! as it was. What the new records refer to is looked for once more after they are visible; that
-//! is the half of the collection protocol that a store has to keep (see [`crate::collect`]).
+//! as it was (see [`crate::commit`]).
 
+use crate::cache::Cache;
 use crate::chunking::CUT_SIZES;
-use crate::collect;
+use crate::commit::{Committed, NewEntry};
 use crate::error::Error;
 use crate::key::Key;
 use crate::listing::Listing;
-use crate::manifest::{self, ChunkRef, Manifest};
 use crate::packing::{Memory, Outcome, Plan, Totals};
-use crate::record::Record;
-use btdt_ports::{Digest, Environment, FileFault, LockMode, ObjectKind, Objects, Records, Tree};
+use btdt_ports::{Digest, Environment, FileFault, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often a tree that changes meanwhile, or a cache that loses what was written, is tried.
@@ -67,20 +65,19 @@ pub fn valid_keys(texts: &[String]) -> Result<Vec<Key>, Error> {
 /// # Errors
 /// See [`Error`]. No key has then been touched, unless the cache itself failed in the middle of
 /// the commit.
-pub fn store<T, O, R>(
+pub fn store<T, C>(
     request: &Request,
     tree: &T,
-    objects: &O,
-    records: &R,
+    cache: &C,
     environment: &dyn Environment,
 ) -> Result<Summary, Error>
 where
     T: Tree,
-    O: Objects<Sink = T::Sink>,
-    R: Records,
+    C: Cache<Sink = T::Sink>,
 {
     let keys = valid_keys(&request.keys)?;
-    let _in_use = objects.lock(LockMode::Shared);
+    let _in_use = cache.in_use();
+    let sink = cache.sink()?;
     let mut changes = Changes::default();
     for _ in 0..ATTEMPTS {
         let listing = match Listing::read(tree, &request.excludes, environment) {
@@ -94,22 +91,33 @@ where
         let items = listing.in_path_order();
         let plan = Plan::new(&listing, &items);
         let packer = tree
-            .pack(&objects.sink(), CUT_SIZES)
+            .pack(&sink, CUT_SIZES)
             .map_err(|error| Error::Source { path: Vec::new(), error })?;
-        let packed = match plan.run(packer, &changes.memory)? {
-            Outcome::Complete(packed) => packed,
-            Outcome::Faulty { files, memory } => {
-                changes.note(files, memory)?;
-                continue;
-            }
-        };
+        let packed =
+            match plan.run(packer, &changes.memory).map_err(|error| cache.explain(error))? {
+                Outcome::Complete(packed) => packed,
+                Outcome::Faulty { files, memory } => {
+                    changes.note(files, memory)?;
+                    continue;
+                }
+            };
         let (manifest, totals) = plan.manifest(&packed).map_err(|_| Error::SourceTooLarge)?;
         // Both hold a good part of the memory that a large tree needs.
         drop((packed, items, listing));
-        match commit(request, &keys, &manifest, totals, objects, records, environment)? {
-            Some(summary) => return Ok(summary),
-            None => changes = Changes::default(),
+        let entry = NewEntry {
+            keys: &keys,
+            manifest: &manifest,
+            stored_size: totals.stored_size,
+            tool: &request.tool,
+            labels: &request.labels,
+        };
+        if let Committed::Done(digest) = cache.commit(&entry)? {
+            let (files, raw_size) = manifest.totals();
+            let keys = keys.len() as u64;
+            return Ok(Summary { files, raw_size, keys, chunks: totals, manifest: digest });
         }
+        // What is gone has to be written once more.
+        changes = Changes::default();
     }
     if changes.paths.is_empty() {
         return Err(Error::CacheUnstable);
@@ -140,53 +148,4 @@ impl Changes {
         self.memory = memory;
         Ok(())
     }
-}
-
-/// Writes manifest and records. `None` when objects were gone again afterwards, so that they have
-/// to be written once more.
-fn commit<O: Objects, R: Records>(
-    request: &Request,
-    keys: &[Key],
-    manifest: &Manifest,
-    totals: Totals,
-    objects: &O,
-    records: &R,
-    environment: &dyn Environment,
-) -> Result<Option<Summary>, Error> {
-    let chunks: Vec<Digest> =
-        manifest.chunks().iter().map(|ChunkRef { digest, .. }| *digest).collect();
-    let (files, raw_size) = manifest.totals();
-    let encoded = manifest::encode(manifest).map_err(|_| Error::SourceTooLarge)?;
-    if encoded.len() as u64 > manifest::MAX_ENCODED {
-        return Err(Error::SourceTooLarge);
-    }
-    let put = objects.put(ObjectKind::Manifest, &encoded).map_err(Error::writing)?;
-    drop(encoded);
-    let complete = || -> Result<bool, Error> {
-        Ok(collect::ensure_live(objects, ObjectKind::Manifest, &[put.digest], environment)?
-            && collect::ensure_live(objects, ObjectKind::Chunk, &chunks, environment)?)
-    };
-    // Looked for before as well: a key should not come to point at something incomplete even for
-    // a moment, if that can be helped.
-    if !complete()? {
-        return Ok(None);
-    }
-    let created = environment.now();
-    for key in keys {
-        let record = Record {
-            key: key.clone(),
-            manifest: put.digest,
-            created,
-            raw_size,
-            stored_size: totals.stored_size,
-            files,
-            tool: request.tool.clone(),
-            labels: request.labels.clone(),
-            nonce: environment.random(),
-        };
-        records.put(&key.record_name(), &record.encode()).map_err(Error::writing)?;
-    }
-    let summary =
-        Summary { files, raw_size, keys: keys.len() as u64, chunks: totals, manifest: put.digest };
-    Ok(complete()?.then_some(summary))
 }

@@ -1,6 +1,7 @@
 //! Restoring over what is there already (see `btdt_core::reconcile`).
 
 use crate::support::{Cache, at, rich_tree, snapshot, tree};
+use btdt_core::cache::LocalCache;
 use btdt_core::restore::{self, Outcome};
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use btdt_host_runtime::tree::memory::MemoryTree;
@@ -9,7 +10,12 @@ use proptest::prelude::*;
 
 fn restore(cache: &Cache, tree: &MemoryTree, exact: bool) -> MaterializeSummary {
     let request = restore::Request { keys: vec!["k".into()], exact, ..restore::Request::default() };
-    let outcome = restore::restore(&request, tree, &cache.storage, &cache.storage, &cache.world);
+    let outcome = restore::restore(
+        &request,
+        tree,
+        &LocalCache::new(&cache.storage, &cache.storage, &cache.world),
+        &cache.world,
+    );
     match outcome.unwrap() {
         Outcome::Restored { summary, .. } => summary,
         Outcome::Missed => panic!("missed: {:?}", cache.world.warnings()),
@@ -201,7 +207,13 @@ fn the_same_on_a_file_system() {
     };
     let storage = &cache.storage;
     for _ in 0..2 {
-        restore::restore(&request, &destination, storage, storage, &cache.world).unwrap();
+        restore::restore(
+            &request,
+            &destination,
+            &LocalCache::new(storage, storage, &cache.world),
+            &cache.world,
+        )
+        .unwrap();
         assert_eq!(snapshot(&destination), snapshot(&rich_tree()));
     }
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);

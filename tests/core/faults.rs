@@ -1,6 +1,7 @@
 //! A cache whose calls fail: every operation is an error or right, and nothing committed is lost.
 
 use crate::support::{Cache, rich_tree, snapshot, store_in, tree};
+use btdt_core::cache::LocalCache;
 use btdt_core::clean;
 use btdt_core::error::Error;
 use btdt_core::restore::{self, Outcome};
@@ -244,7 +245,12 @@ fn a_restore_fails_misses_or_is_right() {
                 exact: true,
                 checksum: false,
             };
-            let outcome = restore::restore(&request, &destination, &faulty, &faulty, &cache.world);
+            let outcome = restore::restore(
+                &request,
+                &destination,
+                &LocalCache::new(&faulty, &faulty, &cache.world),
+                &cache.world,
+            );
             let found = snapshot(&destination);
             match outcome {
                 Ok(Outcome::Restored { key, .. }) => {

@@ -1,6 +1,7 @@
 //! Which entry is restored.
 
 use crate::support::{Cache, rich_tree, snapshot, tree};
+use btdt_core::cache::LocalCache;
 use btdt_core::error::Error;
 use btdt_core::restore::{self, Outcome};
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
@@ -16,7 +17,14 @@ fn request(keys: &[&str], prefixes: &[&str]) -> restore::Request {
 fn found(cache: &Cache, keys: &[&str], prefixes: &[&str]) -> Option<(String, bool)> {
     let tree = MemoryTree::new();
     let request = request(keys, prefixes);
-    match restore::restore(&request, &tree, &cache.storage, &cache.storage, &cache.world).unwrap() {
+    match restore::restore(
+        &request,
+        &tree,
+        &LocalCache::new(&cache.storage, &cache.storage, &cache.world),
+        &cache.world,
+    )
+    .unwrap()
+    {
         Outcome::Restored { key, primary, .. } => Some((key.as_str().to_owned(), primary)),
         Outcome::Missed => None,
     }
@@ -47,8 +55,12 @@ fn keys_are_tried_in_their_order_and_then_prefixes() {
 fn without_a_key_there_is_an_error() {
     let cache = Cache::new();
     let none = request(&["", ""], &[]);
-    let outcome =
-        restore::restore(&none, &MemoryTree::new(), &cache.storage, &cache.storage, &cache.world);
+    let outcome = restore::restore(
+        &none,
+        &MemoryTree::new(),
+        &LocalCache::new(&cache.storage, &cache.storage, &cache.world),
+        &cache.world,
+    );
     assert_eq!(outcome, Err(Error::NoKeys));
     assert_eq!(cache.try_store("", &tree(&[])), Err(Error::NoKeys));
     let invalid = cache.try_store("fine,bad\u{7}", &tree(&[]));

@@ -1,5 +1,6 @@
 //! A cache with a clock of its own, and trees that can be compared.
 
+use btdt_core::cache::LocalCache;
 use btdt_core::error::Error;
 use btdt_core::manifest::{self, Manifest};
 use btdt_core::restore::{self, Outcome};
@@ -164,7 +165,7 @@ where
 {
     let keys = keys.split(',').map(str::to_owned).collect();
     let request = store::Request { keys, ..store::Request::default() };
-    store::store(&request, tree, storage, storage, world)
+    store::store(&request, tree, &LocalCache::new(storage, storage, world), world)
 }
 
 pub(crate) fn restore_from<T, S>(
@@ -179,7 +180,7 @@ where
 {
     let keys = keys.split(',').map(str::to_owned).collect();
     let request = restore::Request { keys, ..restore::Request::default() };
-    restore::restore(&request, tree, storage, storage, world)
+    restore::restore(&request, tree, &LocalCache::new(storage, storage, world), world)
 }
 
 /// What is at a path, apart from hard links.

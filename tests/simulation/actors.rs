@@ -4,6 +4,7 @@ use crate::oracle::{self, look};
 use crate::storage::{Handle, Operation};
 use crate::tree::UnitTree;
 use crate::world::{Death, Step, World};
+use btdt_core::cache::LocalCache;
 use btdt_core::error::Error;
 use btdt_core::key::Key;
 use btdt_core::manifest;
@@ -57,7 +58,12 @@ fn write(world: &Arc<World>, actor: usize) {
     let operation = Operation { number, content: Some(content.clone()), ..Operation::default() };
     let handle = Handle::new(world, actor, operation);
     let request = store::Request { keys, ..store::Request::default() };
-    match store::store(&request, &UnitTree::of(content), &handle, &handle, &handle) {
+    match store::store(
+        &request,
+        &UnitTree::of(content),
+        &LocalCache::new(&handle, &handle, &handle),
+        &handle,
+    ) {
         Ok(_) => {
             let mut state = world.state();
             state.oracle.succeed(number, world.time());
@@ -77,7 +83,8 @@ fn read(world: &Arc<World>, actor: usize) {
     let tree = UnitTree::default();
     let request =
         restore::Request { keys: vec![key.as_str().to_owned()], ..restore::Request::default() };
-    let outcome = restore::restore(&request, &tree, &handle, &handle, &handle);
+    let outcome =
+        restore::restore(&request, &tree, &LocalCache::new(&handle, &handle, &handle), &handle);
     let mut state = world.state();
     state.report.reads += 1;
     let unchanged = promise.filter(|promise| promise.binding && state.oracle.still(promise));

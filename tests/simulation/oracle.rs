@@ -3,6 +3,7 @@
 use crate::storage::Handle;
 use crate::tree::{Content, UnitTree};
 use crate::world::World;
+use btdt_core::cache::LocalCache;
 use btdt_core::key::Key;
 use btdt_core::restore::{self, Outcome};
 use btdt_ports::Digest;
@@ -104,7 +105,8 @@ pub(crate) fn look(world: &Arc<World>, key: &Key) -> Option<Content> {
     let tree = UnitTree::default();
     let request =
         restore::Request { keys: vec![key.as_str().to_owned()], ..restore::Request::default() };
-    let outcome = restore::restore(&request, &tree, &handle, &handle, &handle);
+    let outcome =
+        restore::restore(&request, &tree, &LocalCache::new(&handle, &handle, &handle), &handle);
     world.state().report.looks += 1;
     let restored = tree.restored.take();
     matches!(outcome, Ok(Outcome::Restored { .. })).then_some(restored).flatten()

@@ -156,3 +156,14 @@ pub trait ArchivePlan {
     /// Adds to the plan.
     fn submit(&mut self, batch: ArchiveBatch);
 }
+
+/// Where plans of outgoing archives are made.
+pub trait Archives {
+    /// Where their contents come from.
+    type Source;
+    /// A plan.
+    type Plan: ArchivePlan;
+
+    /// An empty plan.
+    fn plan(&self, source: &Self::Source) -> Self::Plan;
+}

@@ -1,8 +1,8 @@
 //! Requests to a server: the core knows addresses, headers, what is worth a retry and what each
 //! status means; the host has connections, TLS, proxies, timeouts, and the user's token.
 
-use crate::archive::{ArchivePlan, ArchiveReader};
-use crate::{ArchiveFault, Operation};
+use crate::archive::{ArchiveReader, Archives};
+use crate::{ArchiveFault, IoError, Operation};
 
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,15 +173,11 @@ pub trait IncomingBody {
 }
 
 /// A server as the host reaches it, with the user's token.
-pub trait Remote {
+pub trait Remote: Archives {
     /// Where a packer puts chunks.
     type Sink;
-    /// Where a materializer takes chunks from.
-    type Source;
     /// The rest of an answer.
     type Body: IncomingBody<Sink = Self::Sink>;
-    /// An archive to be sent.
-    type Plan: ArchivePlan;
 
     /// Narrows the token that all further requests carry.
     fn restrict(&self, scope: &Scope);
@@ -191,9 +187,6 @@ pub trait Remote {
     /// # Errors
     /// When there is no answer.
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse<Self::Body>, HttpError>;
-
-    /// A plan for an archive with the contents of `source`.
-    fn plan(&self, source: &Self::Source) -> Self::Plan;
 
     /// Sends a request with an archive as its body. Never sent twice.
     ///
@@ -210,6 +203,12 @@ pub trait Remote {
 
     /// A source that gets chunks from the server.
     fn source(&self, endpoint: &ChunkEndpoint) -> Self::Source;
+
+    /// A place on this machine for the chunks of one archive, gone when both ends are dropped.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    fn spool(&self) -> Result<(Self::Sink, Self::Source), IoError>;
 
     /// Why a chunk was last not sent or not received.
     fn failure(&self) -> Option<TransferFailure>;

@@ -21,7 +21,7 @@ pub mod types;
 
 pub use archive::{
     ArchiveBatch, ArchiveChunk, ArchiveContent, ArchiveEntry, ArchiveExtent, ArchiveFault,
-    ArchiveNode, ArchiveNodeContent, ArchivePlan, ArchiveReader,
+    ArchiveNode, ArchiveNodeContent, ArchivePlan, ArchiveReader, Archives,
 };
 pub use auth::{Access, Authority, Operation, TokenFault, Verdict};
 pub use environment::{Environment, Severity};
@@ -31,8 +31,9 @@ pub use http::{
     Remote, RetryPolicy, Scope, TransferFailure, TransferFault,
 };
 pub use storage::{
-    AsideObject, Damage, HeldLock, Leftovers, LockMode, MAX_RECORD_SIZE, ObjectFault, ObjectInfo,
-    ObjectKind, ObjectName, Objects, PutOutcome, RecordVersion, Records, StoredRecord, SweepId,
+    AsideObject, Caches, Damage, HeldLock, Leftovers, LockMode, MAX_RECORD_SIZE, ObjectFault,
+    ObjectInfo, ObjectKind, ObjectName, Objects, OpenObjects, PutOutcome, RecordVersion, Records,
+    StoredCodec, StoredInfo, StoredRecord, SweepId,
 };
 pub use tree::{
     ChunkPlan, CutSizes, DirectoryPlan, DirectoryState, Entry, EntryKind, Existing, FileFault,

@@ -263,6 +263,57 @@ pub trait Objects {
     fn clear_leftovers(&self, before: Timestamp) -> Result<Leftovers, IoError>;
 }
 
+/// How the payload of a stored form is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredCodec {
+    /// Not at all.
+    None,
+    /// One zstd frame.
+    Zstd,
+    /// One gzip member.
+    Gzip,
+}
+
+/// What the header of a stored form says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredInfo {
+    /// Bytes of the stored form, header and payload.
+    pub size: u64,
+    /// Bytes of the header, which the payload follows.
+    pub header_size: u32,
+    /// Bytes of raw content.
+    pub raw_size: u64,
+    /// How the payload is compressed.
+    pub codec: StoredCodec,
+}
+
+/// Objects that can be passed on in their stored form.
+pub trait OpenObjects: Objects {
+    /// An object that is open: it can be read to its end, whatever becomes of its name.
+    type Opened;
+
+    /// Opens an object, live or set aside. Its header has been checked, its content not.
+    ///
+    /// # Errors
+    /// See [`ObjectFault`].
+    fn open(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+    ) -> Result<(Self::Opened, StoredInfo), ObjectFault>;
+}
+
+/// The caches of a server.
+pub trait Caches {
+    /// The objects of a cache.
+    type Objects: OpenObjects;
+    /// The records of a cache.
+    type Records: Records;
+
+    /// The cache of that name.
+    fn find(&self, name: &str) -> Option<(Self::Objects, Self::Records)>;
+}
+
 /// Identifies the content of a record, so that it is deleted only if it is still the same.
 pub type RecordVersion = Digest;
 

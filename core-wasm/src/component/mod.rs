@@ -14,6 +14,7 @@ mod bindings {
     });
 }
 
+use crate::cache::LocalCache;
 use bindings::exports::btdt::cache::client;
 use imports::{HostEnvironment, HostObjects, HostRecords, HostTree};
 use std::sync::Once;
@@ -38,8 +39,11 @@ impl client::Guest for Core {
         crate::store::store(
             &request,
             &HostTree(&tree),
-            &HostObjects(&cache.objects),
-            &HostRecords(&cache.records),
+            &LocalCache {
+                objects: &HostObjects(&cache.objects),
+                records: &HostRecords(&cache.records),
+                environment: &HostEnvironment,
+            },
             &HostEnvironment,
         )
         .map(Into::into)
@@ -61,8 +65,11 @@ impl client::Guest for Core {
         crate::restore::restore(
             &request,
             &HostTree(&tree),
-            &HostObjects(&cache.objects),
-            &HostRecords(&cache.records),
+            &LocalCache {
+                objects: &HostObjects(&cache.objects),
+                records: &HostRecords(&cache.records),
+                environment: &HostEnvironment,
+            },
             &HostEnvironment,
         )
         .map(Into::into)
