@@ -12,6 +12,8 @@ pub enum CacheAction {
     Write,
     /// Deleting from it.
     Delete,
+    /// Keeping chunks on this machine on their way to or from it.
+    Spool,
 }
 
 /// Why a server did not do what was asked.
@@ -121,6 +123,12 @@ impl Error {
     #[must_use]
     pub fn writing(error: IoError) -> Self {
         Error::Cache { action: CacheAction::Write, error }
+    }
+
+    /// Failed to keep chunks on this machine on their way to or from a server.
+    #[must_use]
+    pub fn spooling(error: IoError) -> Self {
+        Error::Cache { action: CacheAction::Spool, error }
     }
 
     /// Failed to delete from the cache.

@@ -5,6 +5,7 @@
 //! content of files: it hands plans to its host and gets digests back. Only `component` knows that
 //! all of this is also a WASI component.
 
+pub mod archiving;
 pub mod cache;
 pub mod chunking;
 pub mod clean;
@@ -15,13 +16,16 @@ pub mod entries;
 pub mod error;
 pub mod hash;
 pub mod ignore_rules;
+pub mod ingest;
 pub mod key;
 pub mod listing;
 pub mod manifest;
 pub mod materializing;
 pub mod packing;
+pub mod protocol;
 pub mod reconcile;
 pub mod record;
+pub mod remote;
 pub mod restore;
 pub mod retention;
 pub mod server;

@@ -1,7 +1,7 @@
 //! Clock, randomness and messages for the core.
 
 use crate::printer::Printer;
-use btdt_host_runtime::clock;
+use btdt_host_runtime::{clock, random};
 use btdt_ports::{Environment, Severity, Timestamp};
 
 /// The environment of a process.
@@ -21,16 +21,7 @@ impl Environment for SystemEnvironment {
     }
 
     fn random(&self) -> u64 {
-        let mut bytes = [0; 8];
-        match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
-            Ok(8) => u64::from_ne_bytes(bytes),
-            // Only a kernel from before 2014 gets here. Names stay unique by time and process.
-            _ => {
-                let now = clock::now();
-                let process = u64::from(std::process::id());
-                process << 32 ^ now.seconds.unsigned_abs() ^ u64::from(now.nanoseconds) << 2
-            }
-        }
+        random::random()
     }
 
     fn log(&self, severity: Severity, message: &str) {

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod engine;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod random;
 pub mod storage;
 pub mod transfer;
 pub mod tree;

@@ -111,18 +111,22 @@ pub struct TransferFailure {
     pub reason: TransferFault,
 }
 
+/// What a server answered to a transfer that it refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status code.
+    pub status: u16,
+    /// At most 4 KiB of the body.
+    pub body: Vec<u8>,
+}
+
 /// Why a transfer failed for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransferFault {
     /// There was no answer.
     NoAnswer(HttpError),
-    /// The server answered with this status and the beginning of this body.
-    Refused {
-        /// The status code.
-        status: u16,
-        /// At most 4 KiB of the body.
-        body: Vec<u8>,
-    },
+    /// The answer was that it is refused.
+    Refused(Refusal),
 }
 
 /// Where the chunks of a cache are on a server.

@@ -28,7 +28,7 @@ pub use environment::{Environment, Severity};
 pub use error::{IoError, IoErrorKind};
 pub use http::{
     ChunkEndpoint, HttpError, HttpErrorKind, HttpRequest, HttpResponse, IncomingBody, Method,
-    Remote, RetryPolicy, Scope, TransferFailure, TransferFault,
+    Refusal, Remote, RetryPolicy, Scope, TransferFailure, TransferFault,
 };
 pub use storage::{
     AsideObject, Caches, Damage, HeldLock, Leftovers, LockMode, MAX_RECORD_SIZE, ObjectFault,

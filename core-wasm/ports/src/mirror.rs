@@ -51,6 +51,36 @@ macro_rules! mirror_record {
     };
 }
 
+/// Implements `From` in both directions for a variant of which each case has one payload or none.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mirror_variant {
+    ($wit:path, $port:path, [$($unit:ident),* $(,)?], { $($case:ident: $how:ident),* $(,)? }) => {
+        const _: () = {
+            use $wit as Wit;
+            use $port as Port;
+            impl From<Wit> for Port {
+                #[allow(clippy::useless_conversion)]
+                fn from(value: Wit) -> Self {
+                    match value {
+                        $(Wit::$unit => Port::$unit,)*
+                        $(Wit::$case(payload) => Port::$case($crate::mirror_field!($how, payload)),)*
+                    }
+                }
+            }
+            impl From<Port> for Wit {
+                #[allow(clippy::useless_conversion)]
+                fn from(value: Port) -> Self {
+                    match value {
+                        $(Port::$unit => Wit::$unit,)*
+                        $(Port::$case(payload) => Wit::$case($crate::mirror_field!($how, payload)),)*
+                    }
+                }
+            }
+        };
+    };
+}
+
 /// Converts one field.
 #[doc(hidden)]
 #[macro_export]
@@ -67,7 +97,7 @@ macro_rules! mirror_field {
 }
 
 /// Implements all conversions for the bindings in a module `$wit`, which has the modules `types`,
-/// `objects`, `records` and `tree`.
+/// `objects`, `records`, `tree`, `archive`, `auth` and `http`.
 #[macro_export]
 macro_rules! mirror {
     ($wit:ident) => {
@@ -155,9 +185,99 @@ macro_rules! mirror {
         $crate::mirror_record!($wit::tree::MaterializeSummary, $crate::MaterializeSummary, {
             files_written: one, bytes_written: one, files_kept: one,
         });
+        $crate::mirror_enum!($wit::objects::StoredCodec, $crate::StoredCodec, [None, Zstd, Gzip]);
+        $crate::mirror_record!($wit::objects::StoredInfo, $crate::StoredInfo, {
+            size: one, header_size: one, raw_size: one, codec: one,
+        });
         $crate::mirror_digest!($wit);
         $crate::mirror_names!($wit);
         $crate::mirror_variants!($wit);
+        $crate::mirror_requests!($wit);
+        $crate::mirror_archives!($wit);
+    };
+}
+
+/// What passes between a client and its server.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mirror_requests {
+    ($wit:ident) => {
+        $crate::mirror_enum!($wit::auth::Operation, $crate::Operation, [Get, Put, List, Delete]);
+        $crate::mirror_enum!($wit::auth::Verdict, $crate::Verdict, [Allowed, Denied, Expired]);
+        $crate::mirror_enum!($wit::auth::TokenFault, $crate::TokenFault, [
+            Malformed, Forged, Revoked,
+        ]);
+        $crate::mirror_record!($wit::auth::Access, $crate::Access, {
+            operation: one, cache: one, key: one,
+        });
+        $crate::mirror_enum!($wit::types::HttpErrorKind, $crate::HttpErrorKind, [
+            Url, Unresolved, Unreachable, TimedOut, Tls, Proxy, Interrupted, Protocol, TooLarge,
+            Redirect, Token,
+        ]);
+        $crate::mirror_record!($wit::types::HttpError, $crate::HttpError, {
+            kind: one, detail: one,
+        });
+        $crate::mirror_enum!($wit::http::Method, $crate::Method, [Get, Head, Put, Post, Delete]);
+        $crate::mirror_record!($wit::http::RetryPolicy, $crate::RetryPolicy, {
+            attempts: one, delay: one, statuses: one,
+        });
+        $crate::mirror_record!($wit::http::HttpRequest, $crate::HttpRequest, {
+            method: one, url: one, headers: one, body: one, retries: one,
+        });
+        $crate::mirror_record!($wit::http::Refusal, $crate::Refusal, { status: one, body: one });
+        $crate::mirror_variant!($wit::http::TransferFault, $crate::TransferFault, [], {
+            NoAnswer: one, Refused: one,
+        });
+        $crate::mirror_record!($wit::http::TransferFailure, $crate::TransferFailure, {
+            url: one, reason: one,
+        });
+        $crate::mirror_record!($wit::http::ChunkEndpoint, $crate::ChunkEndpoint, {
+            missing: one, chunk: one, query: one, verify_query: one, retries: one,
+        });
+        $crate::mirror_record!($wit::http::Scope, $crate::Scope, {
+            operation: one, cache: one, seconds: one,
+        });
+    };
+}
+
+/// Archives in both directions.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mirror_archives {
+    ($wit:ident) => {
+        $crate::mirror_variant!(
+            $wit::archive::ArchiveContent,
+            $crate::ArchiveContent,
+            [Directory, Special],
+            { File: one, Symlink: one, HardLink: one }
+        );
+        $crate::mirror_record!($wit::archive::ArchiveEntry, $crate::ArchiveEntry, {
+            path: one, content: one, mode: one, modified: one,
+        });
+        $crate::mirror_variant!(
+            $wit::archive::ArchiveFault,
+            $crate::ArchiveFault,
+            [Truncated, Malformed, TooLarge],
+            { Interrupted: one, Sink: one }
+        );
+        $crate::mirror_record!($wit::archive::ArchiveChunk, $crate::ArchiveChunk, {
+            digest: one, raw_size: one,
+        });
+        $crate::mirror_record!($wit::archive::ArchiveExtent, $crate::ArchiveExtent, {
+            chunk: one, offset: one, length: one,
+        });
+        $crate::mirror_variant!(
+            $wit::archive::ArchiveNodeContent,
+            $crate::ArchiveNodeContent,
+            [Directory],
+            { File: one, Symlink: one, HardLink: one }
+        );
+        $crate::mirror_record!($wit::archive::ArchiveNode, $crate::ArchiveNode, {
+            parent: one, name: one, mode: one, modified: one, content: one,
+        });
+        $crate::mirror_record!($wit::archive::ArchiveBatch, $crate::ArchiveBatch, {
+            chunks: list, nodes: list, extents: list,
+        });
     };
 }
 

@@ -2,7 +2,7 @@
 
 use super::bindings::btdt::cache as wit;
 use super::bindings::exports::btdt::cache::client;
-use crate::error::{CacheAction, Error};
+use crate::error::{CacheAction, Error, ServerFault};
 use crate::key::KeyFault;
 use crate::{clean, restore, store};
 
@@ -79,6 +79,10 @@ impl From<Error> for client::Error {
             Error::Cache { action, error } => {
                 Self::Cache(client::CacheFailure { action: action.into(), error: error.into() })
             }
+            Error::Server { url, fault } => {
+                Self::Server(client::ServerFailure { url, fault: fault.into() })
+            }
+            Error::NotRemote(reason) => Self::NotRemote(reason.to_owned()),
             Error::CacheUnstable => Self::CacheUnstable,
             Error::Destination { path, error } => {
                 Self::Destination(client::PathFailure { path, error: error.into() })
@@ -105,6 +109,19 @@ impl From<CacheAction> for client::CacheAction {
             CacheAction::Read => Self::Read,
             CacheAction::Write => Self::Write,
             CacheAction::Delete => Self::Delete,
+            CacheAction::Spool => Self::Spool,
+        }
+    }
+}
+
+impl From<ServerFault> for client::ServerFault {
+    fn from(fault: ServerFault) -> Self {
+        match fault {
+            ServerFault::NoAnswer(error) => Self::NoAnswer(error.into()),
+            ServerFault::Refused { status, message } => {
+                Self::Refused(client::ServerRefusal { status, message })
+            }
+            ServerFault::Unexpected(what) => Self::Unexpected(what),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! What the host offers, as the traits that the core is written against.
 
-use super::bindings::btdt::cache::{environment, objects, records, tree};
+use super::bindings::btdt::cache::{auth, caches, environment, objects, records, tree};
 use btdt_ports::{
-    Algorithm, AsideObject, CutSizes, Digest, Entry, Environment, FollowLinks, HeldLock, IoError,
-    Leftovers, LockMode, MaterializeBatch, MaterializeError, MaterializeSummary, Materializer,
-    ObjectFault, ObjectInfo, ObjectKind, ObjectName, Objects, PackBatch, PackError, Packed, Packer,
-    Placement, PutOutcome, RecordVersion, Records, Severity, StoredRecord, SweepId, Timestamp,
-    Tree,
+    Access, Algorithm, AsideObject, Authority, Caches, CutSizes, Digest, Entry, Environment,
+    FollowLinks, HeldLock, IoError, Leftovers, LockMode, MaterializeBatch, MaterializeError,
+    MaterializeSummary, Materializer, ObjectFault, ObjectInfo, ObjectKind, ObjectName, Objects,
+    OpenObjects, PackBatch, PackError, Packed, Packer, Placement, PutOutcome, RecordVersion,
+    Records, Severity, StoredInfo, StoredRecord, SweepId, Timestamp, TokenFault, Tree, Verdict,
 };
+use std::borrow::Borrow;
 
 /// Clock, randomness and messages.
 pub(super) struct HostEnvironment;
@@ -119,53 +120,59 @@ impl Materializer for HostMaterializer {
 }
 
 /// The objects of a cache.
-pub(super) struct HostObjects<'cache>(pub(super) &'cache objects::ObjectStore);
+pub(super) struct HostObjects<H>(pub(super) H);
 
-impl Objects for HostObjects<'_> {
+impl<H: Borrow<objects::ObjectStore>> HostObjects<H> {
+    fn handle(&self) -> &objects::ObjectStore {
+        self.0.borrow()
+    }
+}
+
+impl<H: Borrow<objects::ObjectStore>> Objects for HostObjects<H> {
     type Sink = objects::Sink;
     type Source = objects::Source;
 
     fn sink(&self) -> objects::Sink {
-        self.0.sink()
+        self.handle().sink()
     }
 
     fn source(&self) -> objects::Source {
-        self.0.source()
+        self.handle().source()
     }
 
     fn lock(&self, mode: LockMode) -> Option<HeldLock> {
-        self.0.try_lock(mode.into()).map(HeldLock::new)
+        self.handle().try_lock(mode.into()).map(HeldLock::new)
     }
 
     fn missing(&self, kind: ObjectKind, digests: &[Digest]) -> Result<Vec<Digest>, IoError> {
-        match self.0.missing(kind.into(), &words(digests)) {
+        match self.handle().missing(kind.into(), &words(digests)) {
             Ok(missing) => Ok(missing.into_iter().map(Into::into).collect()),
             Err(error) => Err(error.into()),
         }
     }
 
     fn get(&self, kind: ObjectKind, digest: Digest, limit: u64) -> Result<Vec<u8>, ObjectFault> {
-        self.0.get(kind.into(), digest.into(), limit).map_err(Into::into)
+        self.handle().get(kind.into(), digest.into(), limit).map_err(Into::into)
     }
 
     fn put(&self, kind: ObjectKind, raw: &[u8]) -> Result<PutOutcome, IoError> {
-        self.0.put(kind.into(), raw).map(Into::into).map_err(Into::into)
+        self.handle().put(kind.into(), raw).map(Into::into).map_err(Into::into)
     }
 
     fn check(&self, names: &[ObjectName]) -> Vec<Option<ObjectFault>> {
         let names: Vec<objects::ObjectName> = names.iter().map(Into::into).collect();
-        self.0.check(&names).into_iter().map(|fault| fault.map(Into::into)).collect()
+        self.handle().check(&names).into_iter().map(|fault| fault.map(Into::into)).collect()
     }
 
     fn list(&self, kind: ObjectKind, shard: u8) -> Result<Vec<ObjectInfo>, IoError> {
-        match self.0.enumerate(kind.into(), shard) {
+        match self.handle().enumerate(kind.into(), shard) {
             Ok(listed) => Ok(listed.into_iter().map(Into::into).collect()),
             Err(error) => Err(error.into()),
         }
     }
 
     fn touch(&self, kind: ObjectKind, digests: &[Digest]) {
-        self.0.touch(kind.into(), &words(digests));
+        self.handle().touch(kind.into(), &words(digests));
     }
 
     fn set_aside(
@@ -174,25 +181,66 @@ impl Objects for HostObjects<'_> {
         digests: &[Digest],
         sweep: &SweepId,
     ) -> Result<u64, IoError> {
-        self.0.set_aside(kind.into(), &words(digests), sweep.as_str()).map_err(Into::into)
+        self.handle().set_aside(kind.into(), &words(digests), sweep.as_str()).map_err(Into::into)
     }
 
     fn list_aside(&self) -> Result<Vec<AsideObject>, IoError> {
-        let listed = self.0.enumerate_aside().map_err(IoError::from)?;
+        let listed = self.handle().enumerate_aside().map_err(IoError::from)?;
         // A name of another form is none of a sweep's, and nothing here may touch it.
         Ok(listed.into_iter().filter_map(|object| object.try_into().ok()).collect())
     }
 
     fn recall(&self, objects: &[AsideObject]) -> Result<u64, IoError> {
-        self.0.recall(&aside(objects)).map_err(Into::into)
+        self.handle().recall(&aside(objects)).map_err(Into::into)
     }
 
     fn discard(&self, objects: &[AsideObject]) -> Result<u64, IoError> {
-        self.0.discard(&aside(objects)).map_err(Into::into)
+        self.handle().discard(&aside(objects)).map_err(Into::into)
     }
 
     fn clear_leftovers(&self, before: Timestamp) -> Result<Leftovers, IoError> {
-        self.0.clear_leftovers(before.into()).map(Into::into).map_err(Into::into)
+        self.handle().clear_leftovers(before.into()).map(Into::into).map_err(Into::into)
+    }
+}
+
+impl<H: Borrow<objects::ObjectStore>> OpenObjects for HostObjects<H> {
+    type Opened = objects::Opened;
+
+    fn open(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+    ) -> Result<(objects::Opened, StoredInfo), ObjectFault> {
+        match self.handle().open(kind.into(), (*digest).into()) {
+            Ok((opened, info)) => Ok((opened, info.into())),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+}
+
+/// The caches of a server.
+pub(super) struct HostCaches;
+
+impl Caches for HostCaches {
+    type Objects = HostObjects<objects::ObjectStore>;
+    type Records = HostRecords<records::RecordStore>;
+
+    fn find(&self, name: &str) -> Option<(Self::Objects, Self::Records)> {
+        let cache = caches::find(name)?;
+        Some((HostObjects(cache.objects), HostRecords(cache.records)))
+    }
+}
+
+/// Who decides about tokens.
+pub(super) struct HostAuthority;
+
+impl Authority for HostAuthority {
+    fn authorize(&self, token: &str, accesses: &[Access]) -> Result<Vec<Verdict>, TokenFault> {
+        let accesses: Vec<auth::Access> = accesses.iter().cloned().map(Into::into).collect();
+        match auth::authorize(token, &accesses) {
+            Ok(verdicts) => Ok(verdicts.into_iter().map(Into::into).collect()),
+            Err(fault) => Err(fault.into()),
+        }
     }
 }
 
@@ -205,11 +253,17 @@ fn aside(objects: &[AsideObject]) -> Vec<objects::AsideObject> {
 }
 
 /// The records of a cache.
-pub(super) struct HostRecords<'cache>(pub(super) &'cache records::RecordStore);
+pub(super) struct HostRecords<H>(pub(super) H);
 
-impl Records for HostRecords<'_> {
+impl<H: Borrow<records::RecordStore>> HostRecords<H> {
+    fn handle(&self) -> &records::RecordStore {
+        self.0.borrow()
+    }
+}
+
+impl<H: Borrow<records::RecordStore>> Records for HostRecords<H> {
     fn get(&self, names: &[String]) -> Vec<Result<Option<StoredRecord>, IoError>> {
-        let records = self.0.get(names).into_iter();
+        let records = self.handle().get(names).into_iter();
         records
             .map(|record| match record {
                 Ok(record) => Ok(record.map(Into::into)),
@@ -222,18 +276,18 @@ impl Records for HostRecords<'_> {
         if cfg!(feature = "broken") {
             panic!("deliberately broken before a record is put");
         }
-        self.0.put(name, value).map_err(Into::into)
+        self.handle().put(name, value).map_err(Into::into)
     }
 
     fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, IoError> {
-        self.0.enumerate(prefix, after, limit).map_err(Into::into)
+        self.handle().enumerate(prefix, after, limit).map_err(Into::into)
     }
 
     fn touch(&self, name: &str) {
-        self.0.touch(name);
+        self.handle().touch(name);
     }
 
     fn delete(&self, name: &str, version: &RecordVersion) -> Result<bool, IoError> {
-        self.0.delete(name, (*version).into()).map_err(Into::into)
+        self.handle().delete(name, (*version).into()).map_err(Into::into)
     }
 }

@@ -169,6 +169,12 @@ impl Manifest {
         self.nodes.is_empty()
     }
 
+    /// Whether the root is a directory, not a file.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.nodes.first().is_some_and(|root| matches!(root.content, Stored::Directory))
+    }
+
     /// The node of that number.
     ///
     /// # Panics

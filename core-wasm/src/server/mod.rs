@@ -9,3 +9,73 @@ pub mod request;
 
 pub use answer::{Answer, Body, Page, Response};
 pub use request::Request;
+
+use answer::ResponseOf;
+use btdt_ports::{
+    ArchiveReader, Archives, Authority, Caches, Environment, IoError, ObjectFault, PutOutcome,
+};
+/// placeholder
+pub struct World<'w, C, A, P> {
+    /// placeholder
+    pub caches: &'w C,
+    /// placeholder
+    pub authority: &'w A,
+    /// placeholder
+    pub archives: &'w P,
+    /// placeholder
+    pub environment: &'w dyn Environment,
+    /// placeholder
+    pub settings: request::Settings,
+}
+/// placeholder
+pub enum UploadFault {
+    /// placeholder
+    Damaged(ObjectFault),
+    /// placeholder
+    TooLarge,
+    /// placeholder
+    Storage(IoError),
+    /// placeholder
+    Interrupted,
+}
+fn none<C: Caches, P>() -> ResponseOf<C, P> {
+    Response {
+        status: 404,
+        headers: vec![],
+        body: Body::Empty,
+        route: "none",
+        cache: None,
+        lookup: None,
+    }
+}
+/// placeholder
+pub fn handle<C: Caches, A: Authority, P: Archives>(
+    _: &Request,
+    _: &World<'_, C, A, P>,
+) -> Answer<C, P::Plan> {
+    Answer::Respond(none::<C, P::Plan>())
+}
+/// placeholder
+pub fn with_bytes<C: Caches, A: Authority, P: Archives>(
+    _: &Request,
+    _: &[u8],
+    _: &World<'_, C, A, P>,
+) -> ResponseOf<C, P::Plan> {
+    none::<C, P::Plan>()
+}
+/// placeholder
+pub fn with_chunk<C: Caches, A: Authority, P: Archives>(
+    _: &Request,
+    _: Result<PutOutcome, UploadFault>,
+    _: &World<'_, C, A, P>,
+) -> ResponseOf<C, P::Plan> {
+    none::<C, P::Plan>()
+}
+/// placeholder
+pub fn with_archive<C: Caches, A: Authority, P: Archives>(
+    _: &Request,
+    _: impl ArchiveReader,
+    _: &World<'_, C, A, P>,
+) -> ResponseOf<C, P::Plan> {
+    none::<C, P::Plan>()
+}

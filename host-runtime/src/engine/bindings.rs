@@ -14,6 +14,11 @@ wasmtime::component::bindgen!({
         "btdt:cache/objects.source": crate::transfer::Source,
         "btdt:cache/objects.lock": btdt_ports::HeldLock,
         "btdt:cache/objects.object-store": resources::SharedObjects,
+        "btdt:cache/objects.opened": resources::Opened,
+        "btdt:cache/archive.archive-plan": crate::archive::TarPlan,
+        "btdt:cache/archive.archive-reader": crate::archive::TarArchive,
+        "btdt:cache/http.incoming-body": crate::http::HttpBody,
+        "btdt:cache/http.remote": crate::http::HttpRemote,
         "btdt:cache/records.record-store": resources::SharedRecords,
         "btdt:cache/tree.file-tree": crate::tree::filesystem::FilesystemTree,
         "btdt:cache/tree.packer": crate::tree::filesystem::FilesystemPacker,
@@ -24,8 +29,13 @@ wasmtime::component::bindgen!({
 /// What front ends ask of the core.
 pub use exports::btdt::cache::client;
 
+/// What a server asks of the core.
+pub(super) use exports::btdt::cache::server;
+
 pub(super) mod wit {
-    pub(crate) use super::btdt::cache::{environment, objects, records, tree, types};
+    pub(crate) use super::btdt::cache::{
+        archive, auth, caches, environment, http, objects, records, tree, types,
+    };
 }
 
 btdt_ports::mirror!(wit);

@@ -1,7 +1,7 @@
 //! The imports of the core, each passed on to the backend that its handle stands for.
 
 use super::bindings::wit::{environment, objects, records, tree, types};
-use super::resources::{HostState, SharedObjects, SharedRecords};
+use super::resources::{HostState, Opened, SharedObjects, SharedRecords};
 use crate::transfer::{Sink, Source};
 use crate::tree::filesystem::{FilesystemMaterializer, FilesystemPacker, FilesystemTree};
 use btdt_ports::{
@@ -10,17 +10,17 @@ use btdt_ports::{
 };
 use wasmtime::component::Resource;
 
-type Outcome<T, E> = wasmtime::Result<Result<T, E>>;
+pub(super) type Outcome<T, E> = wasmtime::Result<Result<T, E>>;
 
 impl types::Host for HostState {}
 
 impl environment::Host for HostState {
     fn now(&mut self) -> wasmtime::Result<types::Timestamp> {
-        Ok(self.environment.now().into())
+        Ok(self.surroundings.environment.now().into())
     }
 
     fn random(&mut self) -> wasmtime::Result<u64> {
-        Ok(self.environment.random())
+        Ok(self.surroundings.environment.random())
     }
 
     fn log(&mut self, severity: environment::Severity, message: String) -> wasmtime::Result<()> {
@@ -29,7 +29,7 @@ impl environment::Host for HostState {
             environment::Severity::Warning => Severity::Warning,
             environment::Severity::Error => Severity::Error,
         };
-        self.environment.log(severity, &message);
+        self.surroundings.environment.log(severity, &message);
         Ok(())
     }
 }
@@ -53,6 +53,13 @@ impl objects::HostSource for HostState {
 impl objects::HostLock for HostState {
     fn drop(&mut self, lock: Resource<HeldLock>) -> wasmtime::Result<()> {
         self.table.delete(lock)?;
+        Ok(())
+    }
+}
+
+impl objects::HostOpened for HostState {
+    fn drop(&mut self, opened: Resource<Opened>) -> wasmtime::Result<()> {
+        self.table.delete(opened)?;
         Ok(())
     }
 }
@@ -98,6 +105,21 @@ impl objects::HostObjectStore for HostState {
     ) -> Outcome<Vec<u8>, types::ObjectFault> {
         let content = self.table.get(&store)?.get(kind.into(), digest.into(), limit);
         Ok(content.map_err(Into::into))
+    }
+
+    fn open(
+        &mut self,
+        store: Resource<SharedObjects>,
+        kind: objects::ObjectKind,
+        digest: types::Digest,
+    ) -> Outcome<(Resource<Opened>, objects::StoredInfo), types::ObjectFault> {
+        match self.table.get(&store)?.open_stored(kind.into(), &digest.into()) {
+            Ok(opened) => {
+                let info = opened.info().into();
+                Ok(Ok((self.table.push(opened)?, info)))
+            }
+            Err(fault) => Ok(Err(fault.into())),
+        }
     }
 
     fn put(

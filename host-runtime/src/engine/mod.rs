@@ -6,19 +6,22 @@
 
 mod bindings;
 mod imports;
+mod requests;
 mod resources;
+pub mod server;
 mod wasi;
 
 pub use bindings::client;
-pub use resources::{LocalCache, SharedObjects, SharedRecords};
+pub use resources::{
+    Cache, HostObjects, Limits, LocalCache, NamedCaches, Opened, SharedEnvironment, SharedObjects,
+    SharedRecords, Surroundings,
+};
 
 use crate::tree::filesystem::FilesystemTree;
 use bindings::CorePre;
-use btdt_ports::Environment;
 use resources::HostState;
-use std::sync::Arc;
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Engine, Store};
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
 
 /// The precompiled core component that was built with this host.
 pub static CORE: &[u8] = include_bytes!(env!("BTDT_CORE"));
@@ -31,8 +34,8 @@ pub static BROKEN_CORE: &[u8] = include_bytes!(env!("BTDT_CORE_BROKEN"));
 /// manifest.
 const HOSTCALL_FUEL: usize = 1 << 30;
 
-/// What the core needs of its surroundings, besides files and caches.
-pub type SharedEnvironment = Arc<dyn Environment + Send + Sync>;
+/// Memory that an instance at rest keeps, in bytes: what a small request touches.
+const RESIDENT_MEMORY: usize = 256 << 10;
 
 /// The core could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +66,27 @@ impl Core {
     /// `precompiled` must be what `btdt-precompile` wrote: it is machine code, and wasmtime checks
     /// its settings but not its instructions.
     pub unsafe fn load(precompiled: &[u8]) -> Result<Self, CoreError> {
+        // SAFETY: the caller vouches for the artifact.
+        unsafe { Core::load_with(precompiled, &btdt_engine_config::config()) }
+    }
+
+    /// The same for a host with up to `instances` sessions at once, whose memory is used again.
+    ///
+    /// # Errors
+    /// [`CoreError::Load`].
+    ///
+    /// # Safety
+    /// See [`Core::load`].
+    pub unsafe fn load_pooled(precompiled: &[u8], instances: u32) -> Result<Self, CoreError> {
+        let mut config = btdt_engine_config::config();
+        config.allocation_strategy(pool(instances));
+        // SAFETY: the caller vouches for the artifact.
+        unsafe { Core::load_with(precompiled, &config) }
+    }
+
+    unsafe fn load_with(precompiled: &[u8], config: &Config) -> Result<Self, CoreError> {
         let failed = |error: wasmtime::Error| CoreError::Load(format!("{error:#}"));
-        let engine = Engine::new(&btdt_engine_config::config()).map_err(failed)?;
+        let engine = Engine::new(config).map_err(failed)?;
         // SAFETY: the caller vouches for the artifact.
         let component = unsafe { Component::deserialize(&engine, precompiled) }.map_err(failed)?;
         let mut linker = Linker::new(&engine);
@@ -83,18 +105,69 @@ impl Core {
         unsafe { Core::load(CORE) }
     }
 
-    /// A fresh instance.
+    /// The same as [`Core::load_pooled`].
+    ///
+    /// # Errors
+    /// [`CoreError::Load`].
+    pub fn embedded_pooled(instances: u32) -> Result<Self, CoreError> {
+        // SAFETY: the build script embeds the artifact that xtask had precompiled for this target.
+        unsafe { Core::load_pooled(CORE, instances) }
+    }
+
+    /// A fresh instance for a client, which may use up what it wants.
     ///
     /// # Errors
     /// [`CoreError::Trap`].
     pub fn session(&self, environment: SharedEnvironment) -> Result<Session, CoreError> {
-        let mut store = Store::new(&self.engine, HostState::new(environment));
-        // The deadline never comes: nobody advances the epoch of a command-line tool's engine.
+        self.limited_session(Surroundings::of_client(environment), Limits::NONE)
+    }
+
+    /// A fresh instance with limits.
+    ///
+    /// # Errors
+    /// [`CoreError::Trap`].
+    pub fn limited_session(
+        &self,
+        surroundings: Surroundings,
+        limits: Limits,
+    ) -> Result<Session, CoreError> {
+        let mut store = Store::new(&self.engine, HostState::new(surroundings, limits));
+        store.limiter(|state| &mut state.limiter);
+        // A deadline of one tick that is moved on counts only ticks of computing: the host may
+        // wait for a slow sender or disk for as long as it has to.
         store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| {
+            let left = &mut context.data_mut().ticks_left;
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                wasmtime::bail!("it took longer than allowed");
+            }
+            Ok(UpdateDeadline::Continue(1))
+        });
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         let core = self.pre.instantiate(&mut store).map_err(trap)?;
         Ok(Session { store, core })
     }
+
+    /// Moves the clock on by which deadlines are measured.
+    pub fn tick(&self) {
+        self.engine.increment_epoch();
+    }
+}
+
+/// Room for so many instances. The counts for each are those of the component, which has a handful
+/// of core modules and tables.
+fn pool(instances: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(instances)
+        .total_stacks(instances)
+        .total_memories(instances)
+        .total_tables(instances * 3)
+        .total_core_instances(instances * 5)
+        .table_elements(2000)
+        .linear_memory_keep_resident(RESIDENT_MEMORY)
+        .pagemap_scan(Enabled::Auto);
+    pool
 }
 
 /// One instance of the core.
@@ -112,7 +185,7 @@ impl Session {
         mut self,
         request: &client::StoreRequest,
         tree: FilesystemTree,
-        cache: LocalCache,
+        cache: Cache,
     ) -> Result<Result<client::StoreSummary, client::Error>, CoreError> {
         let tree = self.store.data_mut().add_tree(tree).map_err(trap)?;
         let cache = self.store.data_mut().add_cache(cache).map_err(trap)?;
@@ -128,7 +201,7 @@ impl Session {
         mut self,
         request: &client::RestoreRequest,
         tree: FilesystemTree,
-        cache: LocalCache,
+        cache: Cache,
     ) -> Result<Result<Option<client::Restored>, client::Error>, CoreError> {
         let tree = self.store.data_mut().add_tree(tree).map_err(trap)?;
         let cache = self.store.data_mut().add_cache(cache).map_err(trap)?;
@@ -143,7 +216,7 @@ impl Session {
     pub fn clean(
         mut self,
         request: client::CleanRequest,
-        cache: LocalCache,
+        cache: Cache,
     ) -> Result<Result<client::CleanSummary, client::Error>, CoreError> {
         let cache = self.store.data_mut().add_cache(cache).map_err(trap)?;
         let client = self.core.btdt_cache_client();

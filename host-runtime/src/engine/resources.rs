@@ -1,17 +1,31 @@
 //! What the handles of an instance stand for.
 
-use super::{SharedEnvironment, bindings::client};
-use crate::transfer::{Sink, Source};
+use super::bindings::client;
+use super::bindings::wit::caches;
+use crate::http::HttpRemote;
+use crate::transfer::{Sink, Source, StoredForms, StoredObject};
 use crate::tree::filesystem::FilesystemTree;
-use btdt_ports::{Objects, Records};
+use btdt_ports::{Authority, Environment, Objects, Records};
 use std::sync::Arc;
 use wasmtime::component::{Resource, ResourceTable};
+use wasmtime::{StoreLimits, StoreLimitsBuilder};
+
+/// The objects of a cache, for the core and for transfers that pass it by.
+pub trait HostObjects: Objects<Sink = Sink, Source = Source> + StoredForms {}
+
+impl<O: Objects<Sink = Sink, Source = Source> + StoredForms> HostObjects for O {}
 
 /// The objects of any cache.
-pub type SharedObjects = Arc<dyn Objects<Sink = Sink, Source = Source> + Send + Sync>;
+pub type SharedObjects = Arc<dyn HostObjects + Send + Sync>;
 
 /// The records of any cache.
 pub type SharedRecords = Arc<dyn Records + Send + Sync>;
+
+/// An object that is open in its stored form.
+pub type Opened = Arc<dyn StoredObject>;
+
+/// What the core needs of its surroundings, besides files and caches.
+pub type SharedEnvironment = Arc<dyn Environment + Send + Sync>;
 
 /// A cache that this process works on itself.
 #[derive(Clone)]
@@ -26,21 +40,81 @@ impl LocalCache {
     /// A cache that one backend keeps.
     pub fn new<S>(storage: S) -> Self
     where
-        S: Objects<Sink = Sink, Source = Source> + Records + Clone + Send + Sync + 'static,
+        S: HostObjects + Records + Clone + Send + Sync + 'static,
     {
         LocalCache { objects: Arc::new(storage.clone()), records: Arc::new(storage) }
     }
 }
 
+/// A cache, wherever it is.
+pub enum Cache {
+    /// In this process.
+    Local(LocalCache),
+    /// On a server.
+    Remote {
+        /// The server.
+        server: HttpRemote,
+        /// URL of the cache.
+        url: String,
+    },
+}
+
+/// The caches of a server by their names.
+pub trait NamedCaches: Send + Sync {
+    /// The cache of that name.
+    fn find(&self, name: &str) -> Option<LocalCache>;
+}
+
+/// What an instance is given of this process.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Clock, randomness and messages.
+    pub environment: SharedEnvironment,
+    /// The caches that it serves; none for a client.
+    pub caches: Option<Arc<dyn NamedCaches>>,
+    /// Who decides about tokens; none for a client.
+    pub authority: Option<Arc<dyn Authority + Send + Sync>>,
+}
+
+impl Surroundings {
+    /// Those of a client.
+    #[must_use]
+    pub fn of_client(environment: SharedEnvironment) -> Self {
+        Surroundings { environment, caches: None, authority: None }
+    }
+}
+
+/// What one instance may use up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of its memory.
+    pub memory: usize,
+    /// How many ticks of the clock ([`super::Core::tick`]) it may compute for. Time that passes
+    /// inside the host does not count.
+    pub ticks: u64,
+}
+
+impl Limits {
+    /// As much as it wants.
+    pub const NONE: Limits = Limits { memory: usize::MAX, ticks: u64::MAX };
+}
+
 /// The host's side of one instance.
 pub(super) struct HostState {
     pub(super) table: ResourceTable,
-    pub(super) environment: SharedEnvironment,
+    pub(super) surroundings: Surroundings,
+    pub(super) limiter: StoreLimits,
+    pub(super) ticks_left: u64,
 }
 
 impl HostState {
-    pub(super) fn new(environment: SharedEnvironment) -> Self {
-        HostState { table: ResourceTable::new(), environment }
+    pub(super) fn new(surroundings: Surroundings, limits: Limits) -> Self {
+        HostState {
+            table: ResourceTable::new(),
+            surroundings,
+            limiter: StoreLimitsBuilder::new().memory_size(limits.memory).build(),
+            ticks_left: limits.ticks,
+        }
     }
 
     pub(super) fn add_tree(
@@ -50,10 +124,20 @@ impl HostState {
         Ok(self.table.push(tree)?)
     }
 
-    pub(super) fn add_cache(&mut self, cache: LocalCache) -> wasmtime::Result<client::LocalCache> {
-        Ok(client::LocalCache {
+    pub(super) fn add_local(&mut self, cache: LocalCache) -> wasmtime::Result<caches::LocalCache> {
+        Ok(caches::LocalCache {
             objects: self.table.push(cache.objects)?,
             records: self.table.push(cache.records)?,
+        })
+    }
+
+    pub(super) fn add_cache(&mut self, cache: Cache) -> wasmtime::Result<client::Cache> {
+        Ok(match cache {
+            Cache::Local(cache) => client::Cache::Local(self.add_local(cache)?),
+            Cache::Remote { server, url } => {
+                let server = self.table.push(server)?;
+                client::Cache::Remote(client::RemoteCache { server, url })
+            }
         })
     }
 }

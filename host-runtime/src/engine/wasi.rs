@@ -43,7 +43,7 @@ pub(super) fn add_to_linker(
 
 fn add_seed(instance: &mut LinkerInstance<'_, HostState>) -> Result<()> {
     instance.func_wrap("insecure-seed", |store, (): ()| {
-        let environment = &store.data().environment;
+        let environment = &store.data().surroundings.environment;
         Ok(((environment.random(), environment.random()),))
     })
 }

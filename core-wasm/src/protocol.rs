@@ -1,0 +1,131 @@
+//! Names and small bodies that both ends of the protocol use.
+
+use btdt_ports::Digest;
+use serde::{Deserialize, Serialize};
+
+/// Media type of an encoded manifest.
+pub const MANIFEST_TYPE: &str = "application/vnd.btdt.manifest+cbor";
+
+/// Media type of a tar archive.
+pub const TAR_TYPE: &str = "application/x-tar";
+
+/// Media type of an error (RFC 9457).
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// Header of every answer of a server that knows this protocol.
+pub const VERSION_HEADER: &str = "btdt-protocol";
+
+/// The version of this protocol.
+pub const VERSION: &str = "1";
+
+/// Header with the key of an entry: percent-encoded with a manifest, as it is with an archive,
+/// because btdt 0.4 compares it so.
+pub const CACHE_KEY: &str = "btdt-cache-key";
+
+/// Header with the SHA-256 of an encoded manifest in hexadecimal. Whatever happens to the manifest
+/// on its way, the receiver notices.
+pub const MANIFEST_DIGEST: &str = "btdt-manifest";
+
+/// Header with name and version of the tool that stores an entry.
+pub const TOOL: &str = "btdt-tool";
+
+/// What statuses mean to a user whose server does not say more.
+pub const HTTP_STATUSES: [(u16, &str); 12] = [
+    (400, "it does not understand the request"),
+    (401, "the token is missing, invalid or expired"),
+    (403, "the token does not allow this"),
+    (404, "there is no such cache"),
+    (405, "it does not know this operation"),
+    (408, "it waited too long for the request"),
+    (413, "it is too large for the server"),
+    (429, "there are too many requests"),
+    (500, "it has an internal error"),
+    (502, "the proxy before it got no valid answer"),
+    (503, "it is overloaded or shutting down"),
+    (507, "its disk or the quota of the cache is full"),
+];
+
+/// An error as a body.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What the status means.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// The status code.
+    #[serde(default)]
+    pub status: u16,
+    /// What is wrong with this request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Names the request in the server's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Chunks that have to be sent first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "digests")]
+    pub missing: Vec<Digest>,
+}
+
+impl Problem {
+    /// Reads a body; an empty problem where it is none.
+    #[must_use]
+    pub fn decode(body: &[u8]) -> Self {
+        serde_json::from_slice(body).unwrap_or_default()
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        // Nothing in it can fail to be written.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+mod digests {
+    use btdt_ports::Digest;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        digests: &[Digest],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(digests.iter().map(Digest::to_hex))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Digest>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        Ok(texts.iter().filter_map(|text| Digest::from_hex(text)).collect())
+    }
+}
+
+/// A list of digests as a body: hexadecimal, one on a line.
+pub struct Missing;
+
+impl Missing {
+    /// The body.
+    #[must_use]
+    pub fn encode(digests: &[Digest]) -> String {
+        digests.iter().map(|digest| digest.to_hex() + "\n").collect()
+    }
+
+    /// Reads a body; line feeds may be preceded by carriage returns, and the last one may be
+    /// missing.
+    ///
+    /// # Errors
+    /// The number of the first line, counted from 1, that is no digest.
+    pub fn decode(body: &[u8]) -> Result<Vec<Digest>, usize> {
+        let body = body.strip_suffix(b"\n").unwrap_or(body);
+        if body.is_empty() {
+            return Ok(Vec::new());
+        }
+        let lines = body.split(|byte| *byte == b'\n').enumerate();
+        lines
+            .map(|(number, line)| {
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                let digest = std::str::from_utf8(line).ok().and_then(Digest::from_hex);
+                digest.ok_or(number + 1)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,363 @@
+//! A cache on a server, as a client sees it: what is asked, what is tried again, and what the
+//! answers mean.
+//!
+//! A server of this version takes and gives manifests and chunks, so that only what is new travels.
+//! btdt 0.4 has whole archives only. It is recognised by the header that it does not send; then
+//! chunks go to a place on this machine, and from there into an archive or out of one.
+
+use crate::archiving;
+use crate::cache::{Cache, Candidate, Wanted};
+use crate::commit::{Committed, NewEntry};
+use crate::digest::sha256;
+use crate::error::{Error, ServerFault};
+use crate::ingest;
+use crate::key::Key;
+use crate::manifest::{self, Manifest};
+use crate::protocol::{
+    CACHE_KEY, HTTP_STATUSES, MANIFEST_DIGEST, MANIFEST_TYPE, Missing, Problem, TAR_TYPE, TOOL,
+    VERSION, VERSION_HEADER,
+};
+use btdt_ports::{
+    ChunkEndpoint, Digest, Environment, HeldLock, HttpRequest, HttpResponse, IncomingBody, Method,
+    Operation, Remote, RetryPolicy, Scope, TransferFailure, TransferFault,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// What a key needs no encoding for in a query (RFC 3986, `unreserved`).
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// How long a token lasts that leaves this machine, in seconds: as long as that of btdt 0.4. The
+/// host derives another one when a transfer takes longer.
+const TOKEN_LIFE: u32 = 300;
+
+/// Largest body of an answer that is read only for its message or list, in bytes.
+const MAX_PROBLEM: u64 = 16 << 20;
+
+/// Four attempts within about four seconds: enough for a server that is restarted by its rollout,
+/// and not so long that a build waits for a server that is down.
+const ATTEMPTS: u32 = 4;
+const FIRST_DELAY: u32 = 500;
+
+/// Statuses that a server or the proxy before it gives up its temporary troubles with.
+const TEMPORARY: [u16; 5] = [408, 429, 502, 503, 504];
+
+/// A cache on a server.
+pub struct RemoteCache<'cache, R: Remote> {
+    remote: &'cache R,
+    environment: &'cache dyn Environment,
+    /// The URL of the cache, without a slash at its end.
+    url: String,
+    /// The keys of the operation, which authorize it: a query with its question mark.
+    keys: String,
+    /// Where the chunks are that went to [`Cache::sink`], if the server knows none.
+    spool: RefCell<Option<R::Source>>,
+}
+
+impl<'cache, R: Remote> RemoteCache<'cache, R> {
+    /// The cache at `url`, for one operation on entries of these keys.
+    ///
+    /// # Errors
+    /// [`Error::Server`] when it is not the URL of a cache.
+    pub fn new(
+        remote: &'cache R,
+        url: &str,
+        operation: Operation,
+        keys: &[String],
+        environment: &'cache dyn Environment,
+    ) -> Result<Self, Error> {
+        let url = url.trim_end_matches('/');
+        let name = url.rsplit_once("/api/caches/").map(|(_, name)| name);
+        let Some(name) = name.filter(|name| !name.is_empty() && !name.contains(['/', '?', '#']))
+        else {
+            let reason = "a cache is at http(s)://HOST:PORT/api/caches/NAME".to_owned();
+            return Err(Error::Server {
+                url: url.to_owned(),
+                fault: ServerFault::Unexpected(reason),
+            });
+        };
+        let cache = percent_decode_str(name).decode_utf8_lossy().into_owned();
+        remote.restrict(&Scope { operation, cache, seconds: TOKEN_LIFE });
+        Ok(RemoteCache {
+            remote,
+            environment,
+            url: url.to_owned(),
+            keys: query(keys.iter().map(|key| ("key", key.as_str()))),
+            spool: RefCell::default(),
+        })
+    }
+
+    fn endpoint(&self) -> ChunkEndpoint {
+        let separator = if self.keys.is_empty() { '?' } else { '&' };
+        ChunkEndpoint {
+            missing: self.missing_url(),
+            chunk: format!("{}/chunks/", self.url),
+            query: self.keys.clone(),
+            verify_query: format!("{}{separator}verify=true", self.keys),
+            retries: retries(),
+        }
+    }
+
+    fn missing_url(&self) -> String {
+        format!("{}/chunks/missing{}", self.url, self.keys)
+    }
+
+    fn send(&self, request: &HttpRequest) -> Result<HttpResponse<R::Body>, Error> {
+        let sent = self.remote.send(request);
+        sent.map_err(|error| self.error(&request.url, ServerFault::NoAnswer(error)))
+    }
+
+    #[allow(clippy::unused_self, reason = "one name for all errors of a cache")]
+    fn error(&self, url: &str, fault: ServerFault) -> Error {
+        Error::Server { url: url.to_owned(), fault }
+    }
+
+    fn refused(&self, url: &str, response: HttpResponse<R::Body>) -> Error {
+        let status = response.status;
+        // A message that does not arrive is none.
+        let body = response.body.bytes(MAX_PROBLEM).unwrap_or_default();
+        self.error(url, refusal(status, &body))
+    }
+
+    fn unexpected(&self, url: &str, what: impl Into<String>) -> Error {
+        self.error(url, ServerFault::Unexpected(what.into()))
+    }
+
+    /// Asks for the chunks among `digests` that the server does not have. `None` where it is one
+    /// of btdt 0.4, which knows no chunks.
+    fn missing(&self, digests: &[Digest]) -> Result<Option<Vec<Digest>>, Error> {
+        let url = self.missing_url();
+        let mut request = request(Method::Post, url.clone());
+        request.headers.push(("content-type".to_owned(), "text/plain".to_owned()));
+        request.body = Missing::encode(digests).into_bytes();
+        let response = self.send(&request)?;
+        let own = is_own(&response);
+        match response.status {
+            200 if own => {}
+            400 | 404 | 405 | 501 if !own => return Ok(None),
+            _ => return Err(self.refused(&url, response)),
+        }
+        let body = response.body.bytes(MAX_PROBLEM);
+        let body = body.map_err(|error| self.error(&url, ServerFault::NoAnswer(error)))?;
+        match Missing::decode(&body) {
+            Ok(missing) => Ok(Some(missing)),
+            Err(_) => Err(self.unexpected(&url, "its list of chunks is not one")),
+        }
+    }
+
+    fn commit_manifest(&self, entry: &NewEntry<'_>) -> Result<Committed, Error> {
+        let encoded = manifest::encode(entry.manifest).map_err(|_| Error::SourceTooLarge)?;
+        let digest = sha256(&encoded);
+        let url = format!("{}{}", self.url, key_query(entry.keys));
+        let mut request = request(Method::Put, url.clone());
+        request.headers.extend([
+            ("content-type".to_owned(), MANIFEST_TYPE.to_owned()),
+            (MANIFEST_DIGEST.to_owned(), digest.to_hex()),
+            (TOOL.to_owned(), entry.tool.to_owned()),
+        ]);
+        request.body = encoded;
+        let response = self.send(&request)?;
+        match response.status {
+            200..=299 if is_own(&response) => Ok(Committed::Done(digest)),
+            409 if is_own(&response) => {
+                let body = response.body.bytes(MAX_PROBLEM);
+                let body = body.map_err(|error| self.error(&url, ServerFault::NoAnswer(error)))?;
+                let missing = Problem::decode(&body).missing;
+                Ok(Committed::Missing(missing))
+            }
+            200..=299 => Err(self.unexpected(&url, "it does not know manifests")),
+            _ => Err(self.refused(&url, response)),
+        }
+    }
+
+    fn commit_archive(&self, entry: &NewEntry<'_>, source: &R::Source) -> Result<Committed, Error> {
+        let url = format!("{}{}", self.url, key_query(entry.keys));
+        if !entry.manifest.is_directory() {
+            return Err(Error::NotRemote(
+                "the server is one of btdt 0.4, which keeps directories only",
+            ));
+        }
+        let mut plan = self.remote.plan(source);
+        archiving::submit(entry.manifest, &mut plan);
+        let mut request = request(Method::Put, url.clone());
+        request.headers.push(("content-type".to_owned(), TAR_TYPE.to_owned()));
+        let response = self.remote.upload(&request, plan);
+        let response = response.map_err(|error| self.error(&url, ServerFault::NoAnswer(error)))?;
+        match response.status {
+            // The digest is not the server's business; the summary has one all the same.
+            200..=299 => {
+                let encoded =
+                    manifest::encode(entry.manifest).map_err(|_| Error::SourceTooLarge)?;
+                Ok(Committed::Done(sha256(&encoded)))
+            }
+            _ => Err(self.refused(&url, response)),
+        }
+    }
+
+    /// Asks for the first entry there is.
+    fn first(&self, query: &str) -> Result<Option<Candidate<R::Source>>, Error> {
+        let url = format!("{}{query}", self.url);
+        let mut request = request(Method::Get, url.clone());
+        let accepted = format!("{MANIFEST_TYPE}, {TAR_TYPE};q=0.5, */*;q=0.1");
+        request.headers.push(("accept".to_owned(), accepted));
+        let response = self.send(&request)?;
+        match response.status {
+            200 => {}
+            204 => return Ok(None),
+            _ => return Err(self.refused(&url, response)),
+        }
+        let own = is_own(&response);
+        let Some(key) = response.header(CACHE_KEY) else {
+            return Err(self.unexpected(&url, format!("it has no header {CACHE_KEY}")));
+        };
+        // btdt 0.4 sends the key as it is.
+        let key = if own { percent_decode_str(key).decode_utf8_lossy() } else { key.into() };
+        let key = Key::new(key).map_err(|_| self.unexpected(&url, "its key is not one"))?;
+        let is_manifest = response
+            .header("content-type")
+            .is_some_and(|value| value.split(';').next().unwrap_or_default() == MANIFEST_TYPE);
+        if own && is_manifest {
+            let manifest = self.manifest(&url, response)?;
+            return Ok(Some(Candidate {
+                key,
+                manifest,
+                source: self.remote.source(&self.endpoint()),
+            }));
+        }
+        let (manifest, source) = self.archive(&url, response)?;
+        Ok(Some(Candidate { key, manifest, source }))
+    }
+
+    fn manifest(&self, url: &str, response: HttpResponse<R::Body>) -> Result<Manifest, Error> {
+        let digest = response.header(MANIFEST_DIGEST).and_then(Digest::from_hex);
+        let body = response.body.bytes(manifest::MAX_ENCODED);
+        let body = body.map_err(|error| self.error(url, ServerFault::NoAnswer(error)))?;
+        if digest != Some(sha256(&body)) {
+            return Err(self.unexpected(url, "the manifest was altered on its way"));
+        }
+        manifest::decode(&body)
+            .map_err(|fault| self.unexpected(url, format!("its manifest is invalid: {fault}")))
+    }
+
+    fn archive(
+        &self,
+        url: &str,
+        response: HttpResponse<R::Body>,
+    ) -> Result<(Manifest, R::Source), Error> {
+        let (sink, source) = self.remote.spool().map_err(Error::spooling)?;
+        let unexpected =
+            |fault: &dyn std::fmt::Display| self.unexpected(url, format!("its archive: {fault}"));
+        let reader = response.body.unarchive(&sink).map_err(|fault| unexpected(&fault))?;
+        let ingested = ingest::ingest(reader, self.environment);
+        let (manifest, _) = ingested.map_err(|fault| unexpected(&fault))?;
+        Ok((manifest, source))
+    }
+}
+
+impl<R: Remote> Cache for RemoteCache<'_, R> {
+    type Sink = R::Sink;
+    type Source = R::Source;
+
+    fn in_use(&self) -> Option<HeldLock> {
+        None
+    }
+
+    fn sink(&self) -> Result<R::Sink, Error> {
+        if self.missing(&[])?.is_some() {
+            return Ok(self.remote.sink(&self.endpoint()));
+        }
+        let (sink, source) = self.remote.spool().map_err(Error::spooling)?;
+        self.spool.replace(Some(source));
+        Ok(sink)
+    }
+
+    fn commit(&self, entry: &NewEntry<'_>) -> Result<Committed, Error> {
+        match &*self.spool.borrow() {
+            None => self.commit_manifest(entry),
+            Some(source) => self.commit_archive(entry, source),
+        }
+    }
+
+    fn candidate(
+        &self,
+        wanted: Wanted<'_>,
+        tried: &mut BTreeSet<Key>,
+    ) -> Result<Option<Candidate<R::Source>>, Error> {
+        let keys = wanted.keys.iter().filter(|key| !tried.contains(*key));
+        let keys = keys.map(|key| ("key", key.as_str()));
+        let prefixes = wanted.prefixes.iter().map(|prefix| ("prefix", prefix.as_str()));
+        // What was tried and found under a prefix would be found there again.
+        let not = tried.iter().map(|key| ("not", key.as_str()));
+        let not = if wanted.prefixes.is_empty() { None } else { Some(not) };
+        let query = query(keys.chain(prefixes).chain(not.into_iter().flatten()));
+        if query.is_empty() {
+            return Ok(None);
+        }
+        let candidate = self.first(&query)?;
+        Ok(candidate.filter(|candidate| tried.insert(candidate.key.clone())))
+    }
+
+    fn missing_chunk(&self, chunks: &[Digest]) -> Result<Option<Digest>, Error> {
+        let missing = self.missing(chunks)?;
+        Ok(missing.and_then(|missing| missing.first().copied()))
+    }
+
+    fn found_damaged(&self, _: &[Digest]) {
+        // The server was asked to verify the chunk when it arrived, and has dropped it.
+    }
+
+    fn used(&self, _: &Key) {
+        // The server has noted it when it gave the entry.
+    }
+
+    fn explain(&self, error: Error) -> Error {
+        match (self.remote.failure(), error) {
+            (Some(TransferFailure { url, reason }), Error::Cache { .. }) => {
+                let fault = match reason {
+                    TransferFault::NoAnswer(error) => ServerFault::NoAnswer(error),
+                    TransferFault::Refused(refused) => refusal(refused.status, &refused.body),
+                };
+                Error::Server { url, fault }
+            }
+            (_, error) => error,
+        }
+    }
+}
+
+fn request(method: Method, url: String) -> HttpRequest {
+    HttpRequest { method, url, headers: Vec::new(), body: Vec::new(), retries: retries() }
+}
+
+/// Everything but the upload of an archive has the same effect twice.
+fn retries() -> RetryPolicy {
+    RetryPolicy { attempts: ATTEMPTS, delay: FIRST_DELAY, statuses: TEMPORARY.to_vec() }
+}
+
+fn is_own<B>(response: &HttpResponse<B>) -> bool {
+    response.header(VERSION_HEADER) == Some(VERSION)
+}
+
+/// What a refusal says to the user: the server's own words, or else the meaning of the status.
+fn refusal(status: u16, body: &[u8]) -> ServerFault {
+    let known = HTTP_STATUSES.iter().find(|(code, _)| *code == status);
+    let meaning = known.map_or("no reason given", |(_, meaning)| meaning);
+    let message = Problem::decode(body).detail.unwrap_or_else(|| meaning.to_owned());
+    ServerFault::Refused { status, message }
+}
+
+fn key_query(keys: &[Key]) -> String {
+    query(keys.iter().map(|key| ("key", key.as_str())))
+}
+
+/// A query with its question mark; nothing where there are no parameters.
+fn query<'q>(parameters: impl Iterator<Item = (&'q str, &'q str)>) -> String {
+    let mut query = String::new();
+    for (name, value) in parameters.filter(|(_, value)| !value.is_empty()) {
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(name);
+        query.push('=');
+        query.extend(utf8_percent_encode(value, QUERY));
+    }
+    query
+}

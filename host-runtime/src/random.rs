@@ -1,0 +1,19 @@
+//! Random numbers from the operating system.
+
+use crate::clock;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// 64 random bits, good enough for names that must not collide.
+#[must_use]
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    match getrandom(&mut bytes, GetRandomFlags::empty()) {
+        Ok(8) => u64::from_ne_bytes(bytes),
+        // Only a kernel from before 2014 gets here. Names stay unique by time and process.
+        _ => {
+            let now = clock::now();
+            let process = u64::from(std::process::id());
+            process << 32 ^ now.seconds.unsigned_abs() ^ u64::from(now.nanoseconds) << 2
+        }
+    }
+}

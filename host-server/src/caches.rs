@@ -1,0 +1,107 @@
+//! The caches of the configuration, opened.
+
+use crate::config::{CacheConfig, CacheLocation, CleanupConfig};
+use btdt_host_runtime::clock;
+use btdt_host_runtime::engine::{LocalCache, NamedCaches, SharedObjects};
+use btdt_host_runtime::storage::{FilesystemStorage, MemoryStorage, OpenError};
+use btdt_ports::{HeldLock, LockMode, Objects};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A cache that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("Could not open cache {name:?} at {place}: {error}")]
+pub struct CacheError {
+    /// Its name.
+    name: String,
+    /// Its directory.
+    place: String,
+    /// Why.
+    error: OpenError,
+}
+
+/// One cache and what the configuration says about it.
+pub struct Cache {
+    /// Its backend.
+    pub local: LocalCache,
+    /// What a cleanup removes.
+    pub cleanup: CleanupConfig,
+    /// Largest size in bytes.
+    quota: Option<u64>,
+    /// Size in bytes: as it was at the last cleanup, and what has been stored since.
+    size: AtomicU64,
+    /// Held as long as the server runs: clients store with many requests, between which no lock
+    /// would be held, and whoever cleans has to know that others are at work.
+    _in_use: Option<Mutex<HeldLock>>,
+}
+
+impl Cache {
+    /// Whether nothing more is taken until a cleanup has made room.
+    pub fn is_full(&self) -> bool {
+        self.quota.is_some_and(|quota| self.size.load(Ordering::Relaxed) >= quota)
+    }
+
+    /// Notes that so many bytes more are stored.
+    pub fn grew(&self, bytes: u64) {
+        self.size.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes the size that a cleanup found.
+    pub fn measured(&self, bytes: u64) {
+        self.size.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// All caches by their names.
+pub struct Caches(BTreeMap<String, Cache>);
+
+impl Caches {
+    /// Opens them all.
+    ///
+    /// # Errors
+    /// [`CacheError`] of the first one that cannot be opened.
+    pub fn open(configured: &BTreeMap<String, CacheConfig>) -> Result<Self, CacheError> {
+        let mut caches = BTreeMap::new();
+        for (name, config) in configured {
+            let local = match &config.location {
+                CacheLocation::InMemory => LocalCache::new(MemoryStorage::new(clock::now)),
+                CacheLocation::Filesystem(path) => {
+                    let storage = FilesystemStorage::open(path).map_err(|error| CacheError {
+                        name: name.clone(),
+                        place: path.display().to_string(),
+                        error,
+                    })?;
+                    LocalCache::new(storage)
+                }
+            };
+            let in_use = local.objects.lock(LockMode::Shared).map(Mutex::new);
+            let cleanup = config.cleanup.clone();
+            let cache = Cache {
+                local,
+                cleanup,
+                quota: config.quota,
+                size: AtomicU64::new(0),
+                _in_use: in_use,
+            };
+            caches.insert(name.clone(), cache);
+        }
+        Ok(Caches(caches))
+    }
+
+    /// The cache that has these objects, and its name.
+    pub fn owner(&self, objects: &SharedObjects) -> Option<(&str, &Cache)> {
+        self.iter().find(|(_, cache)| Arc::ptr_eq(&cache.local.objects, objects))
+    }
+
+    /// All caches with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Cache)> {
+        self.0.iter().map(|(name, cache)| (name.as_str(), cache))
+    }
+}
+
+impl NamedCaches for Caches {
+    fn find(&self, name: &str) -> Option<LocalCache> {
+        self.0.get(name).map(|cache| cache.local.clone())
+    }
+}

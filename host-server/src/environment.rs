@@ -1,0 +1,26 @@
+//! Clock, randomness and messages for the core.
+
+use btdt_host_runtime::clock;
+use btdt_host_runtime::random;
+use btdt_ports::{Environment, Severity, Timestamp};
+
+/// The environment of a server.
+pub struct ServerEnvironment;
+
+impl Environment for ServerEnvironment {
+    fn now(&self) -> Timestamp {
+        clock::now()
+    }
+
+    fn random(&self) -> u64 {
+        random::random()
+    }
+
+    fn log(&self, severity: Severity, message: &str) {
+        match severity {
+            Severity::Debug => tracing::debug!("{message}"),
+            Severity::Warning => tracing::warn!("{message}"),
+            Severity::Error => tracing::error!("{message}"),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Accepts connections and serves them until the server ends.
+
+use super::timed::Timed;
+use super::{Service, exchange};
+use crate::tls::Tls;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// Headers of one request.
+const MAX_HEADERS: usize = 100;
+
+/// Least buffer for the head of a request that the HTTP library takes, in bytes.
+const LEAST_BUFFER: usize = 8192;
+
+/// How long to wait when no connection can be accepted, for example because there are too many
+/// open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the connections of all addresses.
+pub struct Acceptor {
+    service: Arc<Service>,
+    tls: Option<Arc<Tls>>,
+    connections: Arc<Semaphore>,
+    most: u32,
+    stop: watch::Receiver<bool>,
+}
+
+impl Acceptor {
+    /// An acceptor that stops when `stop` becomes true.
+    #[must_use]
+    pub fn new(service: Arc<Service>, tls: Option<Arc<Tls>>, stop: watch::Receiver<bool>) -> Self {
+        let most = service.limits.max_connections;
+        let connections = Arc::new(Semaphore::new(most as usize));
+        Acceptor { service, tls, connections, most, stop }
+    }
+
+    /// Accepts connections until the server stops.
+    pub async fn run(self: Arc<Self>, listener: TcpListener) {
+        let mut stop = self.stop.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.begin(stream, peer),
+                Err(error) => {
+                    // A peer that has gone already is not worth a word.
+                    if error.kind() != io::ErrorKind::ConnectionAborted {
+                        tracing::warn!(%error, "Could not accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() else {
+            self.service.metrics.refused_connections.inc();
+            tracing::debug!(%peer, "Refused a connection, because there are too many");
+            return;
+        };
+        let acceptor = Arc::clone(self);
+        tokio::spawn(async move {
+            acceptor.service.metrics.connections.inc();
+            if let Err(error) = acceptor.serve(stream, place).await {
+                tracing::debug!(%peer, ?error, "A connection ended with an error");
+            }
+            acceptor.service.metrics.connections.dec();
+        });
+    }
+
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        _place: OwnedSemaphorePermit,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        stream.set_nodelay(true)?;
+        let limits = &self.service.limits;
+        let stream = Timed::new(stream, limits.body_timeout);
+        match &self.tls {
+            None => self.exchange(stream).await,
+            Some(tls) => {
+                let accepting = tls.acceptor().accept(stream);
+                self.exchange(tokio::time::timeout(limits.header_timeout, accepting).await??).await
+            }
+        }
+    }
+
+    async fn exchange<S>(&self, stream: S) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let limits = &self.service.limits;
+        let service = service_fn(|request| {
+            let service = Arc::clone(&self.service);
+            async move { Ok::<_, Infallible>(exchange::answer(service, request).await) }
+        });
+        let buffer = usize::try_from(limits.max_header_size).unwrap_or(usize::MAX);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_buf_size(buffer.max(LEAST_BUFFER))
+            .max_headers(MAX_HEADERS)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            served = connection.as_mut() => return Ok(served?),
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+        // The request that is running is answered, and no other one read.
+        connection.as_mut().graceful_shutdown();
+        Ok(connection.await?)
+    }
+
+    /// Waits until no connection is left.
+    pub async fn finished(&self) {
+        // Nobody closes the semaphore.
+        let _ = self.connections.acquire_many(self.most).await;
+    }
+}

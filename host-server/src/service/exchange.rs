@@ -1,0 +1,387 @@
+//! One request: through the core, and back with what the core wants to be received or sent.
+
+use super::receive::{self, ReceiveFault, Receiver};
+use super::send::{self, Account, ResponseBody};
+use super::{Service, Unanswered, problem, wait_for};
+use crate::pages;
+use btdt_host_runtime::archive::{Compression, TarArchive};
+use btdt_host_runtime::engine::server::{self as core, Answer, Lookup, Page, UploadFault};
+use btdt_host_runtime::engine::{Session, SharedObjects};
+use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
+use btdt_host_runtime::transfer::StoredPutError;
+use btdt_ports::{Digest, IoErrorKind, ObjectKind, PutOutcome};
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(super) use btdt_host_runtime::engine::server::Encoding;
+
+/// Header that names a request in the log. Whatever a client sends there is replaced.
+const REQUEST_ID: &str = "x-request-id";
+
+/// Memory, beside its bytes, that decoding a manifest takes, as a multiple of its size.
+const DECODED_MANIFEST: u64 = 4;
+
+thread_local! {
+    static CODEC: RefCell<Codec> = const { RefCell::new(Codec::new()) };
+}
+
+/// A request that is being answered.
+struct Exchange {
+    service: Arc<Service>,
+    id: String,
+    head: Arc<core::Request>,
+    is_head: bool,
+    route: String,
+}
+
+/// What an answer consists of when it is ready to be sent.
+struct Prepared {
+    response: core::Response,
+    /// The first block of an object, which was read where it may block.
+    first: Option<Bytes>,
+}
+
+/// Why there is no answer of the core.
+enum Refusal {
+    Unanswered(Unanswered),
+    Received(ReceiveFault),
+    Full,
+    Sent(send::SendFault),
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(unanswered: Unanswered) -> Self {
+        Refusal::Unanswered(unanswered)
+    }
+}
+
+impl From<ReceiveFault> for Refusal {
+    fn from(fault: ReceiveFault) -> Self {
+        Refusal::Received(fault)
+    }
+}
+
+/// Answers a request. There is always an answer.
+pub(super) async fn answer(
+    service: Arc<Service>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let began = Instant::now();
+    service.metrics.running.inc();
+    let id = format!("{:016x}", service.surroundings.environment.random());
+    let (parts, body) = request.into_parts();
+    let method = method_name(&parts.method);
+    let path = parts.uri.path().to_owned();
+    let head = Arc::new(core::Request {
+        method: parts.method.as_str().to_owned(),
+        path: path.clone(),
+        query: parts.uri.query().map(str::to_owned),
+        headers: visible(&parts.headers, &id),
+    });
+    let mut exchange = Exchange {
+        service: Arc::clone(&service),
+        is_head: parts.method == Method::HEAD,
+        head,
+        route: "unknown".to_owned(),
+        id: id.clone(),
+    };
+    let mut response = match exchange.run(body).await {
+        Ok(response) => response,
+        Err(refusal) => exchange.refuse(&refusal),
+    };
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), value);
+    }
+    if service.is_stopping() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let status = response.status().as_u16();
+    let route = exchange.route;
+    let account = Account { service, began, request_id: id, method, path, route, status };
+    response.map(|body| body.accounted(account))
+}
+
+/// A name for metrics: clients may send any word as a method.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [(&Method, &str); 6] = [
+        (&Method::GET, "GET"),
+        (&Method::HEAD, "HEAD"),
+        (&Method::PUT, "PUT"),
+        (&Method::POST, "POST"),
+        (&Method::DELETE, "DELETE"),
+        (&Method::OPTIONS, "OPTIONS"),
+    ];
+    KNOWN.iter().find(|(known, _)| *known == method).map_or("other", |(_, name)| name)
+}
+
+fn visible(headers: &HeaderMap, id: &str) -> Vec<(String, String)> {
+    let own = (REQUEST_ID.to_owned(), id.to_owned());
+    let sent = headers.iter().filter(|(name, _)| name.as_str() != REQUEST_ID);
+    let sent = sent.filter_map(|(name, value)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    });
+    std::iter::once(own).chain(sent).collect()
+}
+
+impl Exchange {
+    async fn run(&mut self, body: Incoming) -> Result<Response<ResponseBody>, Refusal> {
+        let (head, settings, is_head) = (Arc::clone(&self.head), self.service.settings, self.is_head);
+        let decided = self.service.ask(move |session| {
+            let answer = session.handle(&head, settings)?;
+            Ok(match answer {
+                Answer::Respond(response) => Ok(prepare(response, is_head)),
+                receive => Err(receive),
+            })
+        });
+        let receive = match decided.await? {
+            Ok(prepared) => return self.send(prepared.map_err(Refusal::Sent)?).await,
+            Err(receive) => receive,
+        };
+        let limits = &self.service.limits;
+        let receiver = Receiver::new(body, limits, Arc::clone(&self.service.metrics));
+        let prepared = match receive {
+            Answer::ReceiveBytes { limit, encoding } => {
+                self.receive_bytes(receiver, limit, encoding).await?
+            }
+            Answer::ReceiveChunk { objects, digest, limit } => {
+                self.receive_chunk(receiver, objects, digest, limit).await?
+            }
+            Answer::ReceiveArchive { objects, encoding } => {
+                self.receive_archive(receiver, &objects, encoding).await?
+            }
+            Answer::Respond(response) => prepare(response, is_head).map_err(Refusal::Sent)?,
+        };
+        self.send(prepared).await
+    }
+
+    async fn receive_bytes(
+        &self,
+        mut receiver: Receiver,
+        limit: u64,
+        encoding: Encoding,
+    ) -> Result<Prepared, Refusal> {
+        let most = receiver.announced().unwrap_or(limit).min(limit);
+        let _memory = self.memory(most.saturating_mul(DECODED_MANIFEST)).await?;
+        let body = receiver.collect(limit).await?;
+        let (head, settings) = (Arc::clone(&self.head), self.service.settings);
+        let answered = self.service.ask(move |session| {
+            match receive::decompress(body, encoding, limit) {
+                Ok(body) => Ok(Ok(session.with_bytes(&head, settings, &body)?)),
+                Err(fault) => Ok(Err(fault)),
+            }
+        });
+        prepare(answered.await??, self.is_head).map_err(Refusal::Sent)
+    }
+
+    async fn receive_chunk(
+        &self,
+        mut receiver: Receiver,
+        objects: SharedObjects,
+        digest: Digest,
+        limit: u64,
+    ) -> Result<Prepared, Refusal> {
+        self.expect_room(&objects)?;
+        let largest = max_stored_size(limit);
+        // Its stored form and its raw content are in memory at the same time.
+        let most = receiver.announced().unwrap_or(largest).min(largest);
+        let _memory = self.memory(most.saturating_add(limit.min(most.saturating_mul(4)))).await?;
+        let stored = match receiver.collect(largest).await {
+            Ok(stored) => Ok(stored),
+            Err(ReceiveFault::TooLarge) => Err(UploadFault::TooLarge),
+            Err(fault) => return Err(fault.into()),
+        };
+        let (head, settings) = (Arc::clone(&self.head), self.service.settings);
+        let service = Arc::clone(&self.service);
+        let answered = self.service.ask(move |session| {
+            let outcome = stored.and_then(|stored| keep(&objects, &digest, &stored, limit));
+            if let (Ok(outcome), Some((name, cache))) = (&outcome, service.caches.owner(&objects)) {
+                service.metrics.kept(name, outcome.stored_size, outcome.new);
+                cache.grew(if outcome.new { outcome.stored_size } else { 0 });
+            }
+            session.with_chunk(&head, settings, outcome)
+        });
+        prepare(answered.await?, self.is_head).map_err(Refusal::Sent)
+    }
+
+    async fn receive_archive(
+        &self,
+        receiver: Receiver,
+        objects: &SharedObjects,
+        encoding: Encoding,
+    ) -> Result<Prepared, Refusal> {
+        self.expect_room(objects)?;
+        let limit = self.service.limits.max_body_size;
+        if receiver.announced().is_some_and(|length| length > limit) {
+            return Err(ReceiveFault::TooLarge.into());
+        }
+        let turn = wait_for(&self.service.archives, 1).await?;
+        let (sender, reader) = receive::channel();
+        let passing = tokio::spawn(receiver.pass_on(sender));
+        let sink = objects.sink();
+        let (head, settings) = (Arc::clone(&self.head), self.service.settings);
+        let answered = self.service.run(turn, move |session: Session| {
+            let compression = match encoding {
+                Encoding::Identity => Compression::None,
+                Encoding::Gzip => Compression::Gzip,
+                Encoding::Zstd => Compression::Zstd,
+            };
+            let archive = TarArchive::new(Box::new(reader), compression, sink, limit);
+            session.with_archive(&head, settings, archive)
+        });
+        let answered = answered.await;
+        // A sender that was too slow is told so; for one that has gone it does not matter.
+        if let Ok(Err(fault)) = passing.await {
+            return Err(fault.into());
+        }
+        prepare(answered?, self.is_head).map_err(Refusal::Sent)
+    }
+
+    async fn memory(&self, bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, Refusal> {
+        let share = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        // Whoever needs more than there is gets all of it, alone.
+        let share = share.clamp(1, super::BODY_MEMORY);
+        Ok(wait_for(&self.service.body_memory, share).await?)
+    }
+
+    fn expect_room(&self, objects: &SharedObjects) -> Result<(), Refusal> {
+        let full = self.service.caches.owner(objects).is_some_and(|(_, cache)| cache.is_full());
+        if full { Err(Refusal::Full) } else { Ok(()) }
+    }
+
+    async fn send(&mut self, prepared: Prepared) -> Result<Response<ResponseBody>, Refusal> {
+        let Prepared { response, first } = prepared;
+        self.route = response.route;
+        if let (Some(cache), Some(lookup)) = (&response.cache, response.lookup) {
+            self.service.metrics.looked_up(cache, lookup == Lookup::Hit);
+        }
+        let mut status = StatusCode::from_u16(response.status)
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut headers = HeaderMap::with_capacity(response.headers.len() + 4);
+        for (name, value) in &response.headers {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            // The key of an entry is sent to btdt 0.4 as it is, whatever letters it has.
+            let value = HeaderValue::from_bytes(value.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, value) {
+                headers.append(name, value);
+            }
+        }
+        let (body, length) = match response.body {
+            core::Body::Empty => (ResponseBody::full(Bytes::new()), None),
+            core::Body::Bytes(bytes) => {
+                let length = bytes.len() as u64;
+                (ResponseBody::full(bytes), Some(length))
+            }
+            core::Body::Stored { object, offset, length } => {
+                let first = first.unwrap_or_default();
+                (ResponseBody::stored(object, offset, length, first), Some(length))
+            }
+            core::Body::Archive { plan, encoding } => {
+                let unsendable = |fault| Refusal::Sent(send::SendFault::Archive(fault));
+                if self.is_head {
+                    let length = plan.content_length().map_err(unsendable)?;
+                    let length = (encoding == Encoding::Identity).then_some(length);
+                    (ResponseBody::full(Bytes::new()), length)
+                } else {
+                    let turn = wait_for(&self.service.archives, 1).await?;
+                    let plan = plan.sharing(Arc::clone(&self.service.read_ahead));
+                    ResponseBody::archive(plan, encoding, turn).map_err(unsendable)?
+                }
+            }
+            core::Body::Page(page) => {
+                let (own_status, media_type, text) = self.page(page);
+                status = own_status;
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+                let length = text.len() as u64;
+                (ResponseBody::full(text), Some(length))
+            }
+        };
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let body = if self.is_head { ResponseBody::full(Bytes::new()) } else { body };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    fn page(&self, page: Page) -> (StatusCode, &'static str, String) {
+        match page {
+            Page::Docs => (StatusCode::OK, "text/html; charset=utf-8", pages::DOCS.to_owned()),
+            Page::OpenApi => (StatusCode::OK, "application/json", pages::OPENAPI.to_owned()),
+            Page::Metrics => {
+                let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                (StatusCode::OK, media_type, self.service.metrics.text())
+            }
+            Page::Readiness if self.service.is_stopping() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "stopping".to_owned())
+            }
+            Page::Readiness => (StatusCode::OK, "text/plain", "ready".to_owned()),
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Response<ResponseBody> {
+        let request_id = self.id.as_str();
+        let (status, detail) = match refusal {
+            Refusal::Unanswered(Unanswered::Saturated) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The server has too much to do. Try again later.",
+            ),
+            Refusal::Unanswered(Unanswered::Broken(reason)) => {
+                tracing::error!(request_id, ?reason, "The core could not answer");
+                (StatusCode::INTERNAL_SERVER_ERROR, "The server has an internal error.")
+            }
+            Refusal::Received(ReceiveFault::TooSlow) => {
+                (StatusCode::REQUEST_TIMEOUT, "The body arrived too slowly.")
+            }
+            Refusal::Received(ReceiveFault::TooLarge) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than this server allows.")
+            }
+            Refusal::Received(ReceiveFault::Interrupted) => {
+                (StatusCode::BAD_REQUEST, "The body is incomplete or not encoded as announced.")
+            }
+            Refusal::Full => {
+                (StatusCode::INSUFFICIENT_STORAGE, "The quota of the cache is used up.")
+            }
+            Refusal::Sent(fault) => {
+                tracing::error!(request_id, %fault, "The answer could not be sent");
+                (StatusCode::INTERNAL_SERVER_ERROR, "The server could not read the entry.")
+            }
+        };
+        problem::response(status, detail, request_id)
+    }
+}
+
+/// Reads the first block of an object, which is all of most chunks. Blocks.
+fn prepare(response: core::Response, is_head: bool) -> Result<Prepared, send::SendFault> {
+    let first = match &response.body {
+        core::Body::Stored { object, offset, length } if !is_head => {
+            Some(send::read_block(object, *offset, *length)?)
+        }
+        _ => None,
+    };
+    Ok(Prepared { response, first })
+}
+
+/// Keeps the stored form of a chunk if it is intact. Blocks.
+fn keep(
+    objects: &SharedObjects,
+    digest: &Digest,
+    stored: &[u8],
+    limit: u64,
+) -> Result<PutOutcome, UploadFault> {
+    let put = CODEC.with_borrow_mut(|codec| {
+        objects.put_stored(ObjectKind::Chunk, digest, stored, limit, codec)
+    });
+    put.map_err(|error| match error {
+        StoredPutError::Fault(btdt_ports::ObjectFault::TooLarge) => UploadFault::TooLarge,
+        StoredPutError::Fault(fault) => UploadFault::Damaged(fault),
+        StoredPutError::Io(error) if error.kind == IoErrorKind::TooLarge => UploadFault::TooLarge,
+        StoredPutError::Io(error) => UploadFault::Storage(error),
+    })
+}

@@ -1,0 +1,182 @@
+//! Answers requests: the core decides each of them, this moves the bytes.
+//!
+//! [`connection`] accepts, [`exchange`] takes one request through the core, [`receive`] reads
+//! bodies, [`send`] writes them, [`problem`] is what is said when the core could not be asked.
+
+pub mod connection;
+mod exchange;
+mod problem;
+mod receive;
+mod send;
+mod timed;
+
+use crate::caches::Caches;
+use crate::config::{Config, Limits};
+use crate::metrics::Metrics;
+use btdt_host_runtime::archive::ReadAhead;
+use btdt_host_runtime::engine::server::Settings;
+use btdt_host_runtime::engine::{self, Core, CoreError, Session, Surroundings};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How often the clock of the core's deadlines ticks.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Requests that the core decides at once. More would only compete for the cores and the disk; the
+/// others wait, which costs them no memory.
+const DECISIONS_PER_CORE: usize = 4;
+
+/// How long a request waits for its turn before it is told to come again later.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Memory for bodies that are received whole (chunks and manifests), in KiB. Requests wait for
+/// their share, so that any number of senders fits in a small container.
+const BODY_MEMORY: u32 = 96 << 10;
+
+/// Chunks that all outgoing archives together hold decompressed: of at most 4 MiB, mostly 1.
+const READ_AHEAD: usize = 24;
+
+/// The service as it runs.
+pub struct Service {
+    core: Core,
+    surroundings: Surroundings,
+    settings: Settings,
+    caches: Arc<Caches>,
+    limits: Limits,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    decisions: Arc<Semaphore>,
+    archives: Arc<Semaphore>,
+    body_memory: Arc<Semaphore>,
+    read_ahead: Arc<ReadAhead>,
+    stopping: AtomicBool,
+}
+
+/// Why the core did not decide.
+#[derive(Debug)]
+enum Unanswered {
+    /// Too much is going on.
+    Saturated,
+    /// It trapped, or the thread it ran on panicked.
+    Broken(String),
+}
+
+impl Service {
+    /// A service for these caches.
+    ///
+    /// # Errors
+    /// [`CoreError::Load`].
+    pub fn new(
+        config: &Config,
+        caches: Arc<Caches>,
+        surroundings: Surroundings,
+        metrics: Arc<Metrics>,
+        load: impl FnOnce(u32) -> Result<Core, CoreError>,
+    ) -> Result<Self, CoreError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let decisions = (cores * DECISIONS_PER_CORE).max(8);
+        let archives = config.limits.max_transfers as usize;
+        // One more for the cleanup.
+        let instances = u32::try_from(decisions + archives + 1).unwrap_or(u32::MAX);
+        Ok(Service {
+            core: load(instances)?,
+            surroundings,
+            settings: Settings {
+                api_docs: config.enable_api_docs,
+                metrics: config.enable_metrics,
+                max_manifest: config.limits.max_manifest_size,
+            },
+            caches,
+            limits: config.limits.clone(),
+            metrics,
+            decisions: Arc::new(Semaphore::new(decisions)),
+            archives: Arc::new(Semaphore::new(archives)),
+            body_memory: Arc::new(Semaphore::new(BODY_MEMORY as usize)),
+            read_ahead: Arc::new(ReadAhead::new(READ_AHEAD)),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// Moves the core's deadlines on, for ever.
+    pub async fn tick(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            interval.tick().await;
+            self.core.tick();
+        }
+    }
+
+    /// Says from now on that the server is about to end.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// An instance of the core with the limits of a request. Blocks.
+    fn session(&self) -> Result<Session, CoreError> {
+        let ticks = self.limits.core_deadline.as_millis() / TICK.as_millis();
+        let limits = engine::Limits {
+            memory: usize::try_from(self.limits.core_memory).unwrap_or(usize::MAX),
+            ticks: u64::try_from(ticks).unwrap_or(u64::MAX).max(1),
+        };
+        self.core.limited_session(self.surroundings.clone(), limits)
+    }
+
+    /// An instance for a cleanup, which may take what it needs. Blocks.
+    ///
+    /// # Errors
+    /// [`CoreError::Trap`].
+    pub fn cleanup_session(&self) -> Result<Session, CoreError> {
+        self.core.limited_session(self.surroundings.clone(), engine::Limits::NONE)
+    }
+
+    /// Has an instance of the core do something on a thread that may block.
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(Session) -> Result<T, CoreError> + Send + 'static,
+    ) -> Result<T, Unanswered> {
+        let turn = wait_for(&self.decisions, 1).await?;
+        self.run(turn, work).await
+    }
+
+    async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        turn: OwnedSemaphorePermit,
+        work: impl FnOnce(Session) -> Result<T, CoreError> + Send + 'static,
+    ) -> Result<T, Unanswered> {
+        let service = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            service.metrics.instances.inc();
+            let done = service.session().and_then(work);
+            service.metrics.instances.dec();
+            done
+        });
+        let broken = match done.await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(trap)) => trap.to_string(),
+            Err(panic) => panic.to_string(),
+        };
+        self.metrics.traps.inc();
+        Err(Unanswered::Broken(broken))
+    }
+}
+
+/// Waits for a share of something, but not for ever.
+async fn wait_for(
+    semaphore: &Arc<Semaphore>,
+    share: u32,
+) -> Result<OwnedSemaphorePermit, Unanswered> {
+    let turn = Arc::clone(semaphore).acquire_many_owned(share);
+    match tokio::time::timeout(LONGEST_WAIT, turn).await {
+        Ok(Ok(turn)) => Ok(turn),
+        // Nobody closes the semaphores.
+        Ok(Err(_)) | Err(_) => Err(Unanswered::Saturated),
+    }
+}

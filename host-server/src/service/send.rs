@@ -1,0 +1,307 @@
+//! The bodies of answers, which are read as the peer takes them.
+
+use super::Service;
+use btdt_host_runtime::archive::{StreamFault, TarPlan, TarReader};
+use btdt_host_runtime::engine::Opened;
+use btdt_host_runtime::engine::server::Encoding;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http_body::{Body, Frame, SizeHint};
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinHandle;
+
+/// Bytes of a stored object that are read at once.
+const BLOCK: u64 = 512 << 10;
+
+/// Blocks of an archive that wait for the connection.
+const QUEUED_BLOCKS: usize = 3;
+
+/// A level at which one core keeps up with most networks.
+const ZSTD_LEVEL: i32 = 1;
+
+/// The rest of a body cannot be read. The connection is then cut, so that the peer notices.
+#[derive(Debug, thiserror::Error)]
+pub enum SendFault {
+    /// An object could not be read.
+    #[error("the object could not be read: {0}")]
+    Object(btdt_ports::IoError),
+    /// An archive could not be put together.
+    #[error(transparent)]
+    Archive(#[from] StreamFault),
+    /// The thread that read it is gone.
+    #[error("the thread that reads it has stopped")]
+    Stopped,
+}
+
+enum Source {
+    /// All that is left is here.
+    Memory(Option<Bytes>),
+    /// A part of an object, of which the first block is here.
+    Stored {
+        object: Opened,
+        offset: u64,
+        left: u64,
+        first: Option<Bytes>,
+        reading: Option<JoinHandle<Result<Bytes, SendFault>>>,
+    },
+    /// Blocks that another thread supplies.
+    Blocks { from: mpsc::Receiver<Result<Bytes, SendFault>>, left: Option<u64> },
+}
+
+/// What is recorded of an answer when it has been sent.
+pub(super) struct Account {
+    pub(super) service: Arc<Service>,
+    pub(super) began: Instant,
+    pub(super) request_id: String,
+    pub(super) method: &'static str,
+    pub(super) path: String,
+    pub(super) route: String,
+    pub(super) status: u16,
+}
+
+/// The body of an answer.
+pub struct ResponseBody {
+    source: Source,
+    account: Option<Account>,
+    sent: u64,
+    ended: bool,
+}
+
+impl ResponseBody {
+    /// These bytes.
+    pub(super) fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        ResponseBody::of(Source::Memory((!bytes.is_empty()).then_some(bytes)))
+    }
+
+    /// A part of an object, of which a first block has been read already.
+    pub(super) fn stored(object: Opened, offset: u64, length: u64, first: Bytes) -> Self {
+        let read = first.len() as u64;
+        let (offset, left) = (offset + read, length - read);
+        let first = (!first.is_empty()).then_some(first);
+        ResponseBody::of(Source::Stored { object, offset, left, first, reading: None })
+    }
+
+    /// An archive, put together on a thread of its own. `turn` is held until that ends.
+    pub(super) fn archive(
+        plan: TarPlan,
+        encoding: Encoding,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<(Self, Option<u64>), StreamFault> {
+        let length = match encoding {
+            Encoding::Identity => Some(plan.content_length()?),
+            Encoding::Gzip | Encoding::Zstd => None,
+        };
+        let (sender, from) = mpsc::channel(QUEUED_BLOCKS);
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let written = plan.into_reader().map_err(SendFault::from).and_then(|reader| {
+                Pump { to: sender.clone() }.run(reader, encoding)
+            });
+            if let Err(fault) = written {
+                // Where nobody listens any more, nobody needs to know.
+                let _ = sender.blocking_send(Err(fault));
+            }
+        });
+        Ok((ResponseBody::of(Source::Blocks { from, left: length }), length))
+    }
+
+    fn of(source: Source) -> Self {
+        ResponseBody { source, account: None, sent: 0, ended: false }
+    }
+
+    /// Has this recorded at the end.
+    pub(super) fn accounted(self, account: Account) -> Self {
+        ResponseBody { account: Some(account), ..self }
+    }
+}
+
+/// Reads a part of an object of at most a block. Blocks.
+pub(super) fn read_block(object: &Opened, offset: u64, left: u64) -> Result<Bytes, SendFault> {
+    let length = usize::try_from(left.min(BLOCK)).unwrap_or(0);
+    let mut block = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        let read = object.read_at(&mut block[filled..], offset + filled as u64);
+        match read.map_err(SendFault::Object)? {
+            // Shorter than when it was opened: someone has cut the file.
+            0 => return Err(SendFault::Stopped),
+            read => filled += read,
+        }
+    }
+    Ok(block.into())
+}
+
+impl Source {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, SendFault>>> {
+        match self {
+            Source::Memory(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Source::Blocks { from, left } => {
+                let block = ready!(from.poll_recv(context));
+                if let (Some(Ok(block)), Some(left)) = (&block, left) {
+                    *left = left.saturating_sub(block.len() as u64);
+                }
+                Poll::Ready(block)
+            }
+            Source::Stored { object, offset, left, first, reading } => {
+                if let Some(first) = first.take() {
+                    return Poll::Ready(Some(Ok(first)));
+                }
+                if *left == 0 {
+                    return Poll::Ready(None);
+                }
+                let reading = reading.get_or_insert_with(|| {
+                    let (object, offset, left) = (Arc::clone(object), *offset, *left);
+                    tokio::task::spawn_blocking(move || read_block(&object, offset, left))
+                });
+                let read = ready!(Pin::new(reading).poll(context));
+                let block = read.map_err(|_| SendFault::Stopped).and_then(|block| block);
+                if let Ok(block) = &block {
+                    *offset += block.len() as u64;
+                    *left -= block.len() as u64;
+                }
+                Poll::Ready(Some(block))
+            }
+        }
+    }
+
+    fn drop_reading(&mut self) {
+        if let Source::Stored { reading, .. } = self {
+            *reading = None;
+        }
+    }
+
+    fn left(&self) -> Option<u64> {
+        match self {
+            Source::Memory(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Stored { left, first, .. } => {
+                Some(left + first.as_ref().map_or(0, |first| first.len() as u64))
+            }
+            Source::Blocks { left, .. } => *left,
+        }
+    }
+}
+
+use std::future::Future;
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = SendFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, SendFault>>> {
+        match ready!(self.source.poll(context)) {
+            None => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            Some(Ok(block)) => {
+                self.source.drop_reading();
+                self.sent += block.len() as u64;
+                Poll::Ready(Some(Ok(Frame::data(block))))
+            }
+            Some(Err(fault)) => {
+                if let Some(account) = &self.account {
+                    let request_id = account.request_id.as_str();
+                    tracing::error!(request_id, %fault, "The answer could not be completed");
+                }
+                Poll::Ready(Some(Err(fault)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.left() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.source.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let complete = self.ended || self.is_end_stream();
+        let Some(account) = self.account.take() else { return };
+        let took = account.began.elapsed();
+        let metrics = &account.service.metrics;
+        metrics.sent(self.sent);
+        metrics.answered(&account.route, account.method, account.status, took);
+        metrics.running.dec();
+        let Account { request_id, method, path, route, status, .. } = account;
+        let milliseconds = took.as_secs_f64() * 1000.0;
+        let bytes = self.sent;
+        // A restore asks for hundreds of chunks: one line each would bury the rest.
+        if route.contains("chunk") && status < 400 {
+            tracing::debug!(request_id, method, ?path, status, bytes, milliseconds, complete);
+        } else {
+            tracing::info!(request_id, method, ?path, status, bytes, milliseconds, complete);
+        }
+    }
+}
+
+/// Sends the blocks of an archive.
+struct Pump {
+    to: mpsc::Sender<Result<Bytes, SendFault>>,
+}
+
+impl Pump {
+    fn run(self, mut reader: TarReader, encoding: Encoding) -> Result<(), SendFault> {
+        let unwritable = |_: io::Error| SendFault::Stopped;
+        match encoding {
+            Encoding::Identity => loop {
+                let mut block = Vec::new();
+                let more = reader.next_block(&mut block)?;
+                if !block.is_empty() && self.to.blocking_send(Ok(block.into())).is_err() {
+                    return Ok(());
+                }
+                if !more {
+                    return Ok(());
+                }
+            },
+            Encoding::Gzip => {
+                let mut encoder = GzEncoder::new(self, Compression::fast());
+                compress(&mut reader, &mut encoder)?;
+                encoder.finish().map(drop).map_err(unwritable)
+            }
+            Encoding::Zstd => {
+                let encoder = zstd::Encoder::new(self, ZSTD_LEVEL);
+                let mut encoder = encoder.map_err(unwritable)?;
+                compress(&mut reader, &mut encoder)?;
+                encoder.finish().map(drop).map_err(unwritable)
+            }
+        }
+    }
+}
+
+fn compress(reader: &mut TarReader, encoder: &mut impl Write) -> Result<(), SendFault> {
+    let mut block = Vec::new();
+    loop {
+        block.clear();
+        let more = reader.next_block(&mut block)?;
+        encoder.write_all(&block).map_err(|_| SendFault::Stopped)?;
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+impl Write for Pump {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.to.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
