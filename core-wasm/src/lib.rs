@@ -5,6 +5,7 @@
 //! content of files: it hands plans to its host and gets digests back. Only `component` knows that
 //! all of this is also a WASI component.
 
+pub mod archiving;
 pub mod cache;
 pub mod chunking;
 pub mod clean;
@@ -15,6 +16,7 @@ pub mod entries;
 pub mod error;
 pub mod hash;
 pub mod ignore_rules;
+pub mod ingest;
 pub mod key;
 pub mod listing;
 pub mod manifest;
