@@ -179,7 +179,7 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
             ));
         }
         let mut plan = self.remote.plan(source);
-        archiving::submit(entry.manifest, &mut plan);
+        archiving::submit(entry.manifest, b"", &mut plan);
         let mut request = request(Method::Put, url.clone());
         request.headers.push(("content-type".to_owned(), TAR_TYPE.to_owned()));
         let response = self.remote.upload(&request, plan);
@@ -249,7 +249,7 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
         let unexpected =
             |fault: &dyn std::fmt::Display| self.unexpected(url, format!("its archive: {fault}"));
         let reader = response.body.unarchive(&sink).map_err(|fault| unexpected(&fault))?;
-        let ingested = ingest::ingest(reader, self.environment);
+        let ingested = ingest::ingest(reader, manifest::MAX_ENCODED, self.environment);
         let (manifest, _) = ingested.map_err(|fault| unexpected(&fault))?;
         Ok((manifest, source))
     }

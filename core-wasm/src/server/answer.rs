@@ -1,6 +1,6 @@
 //! What the host does about a request.
 
-use btdt_ports::{Caches, Digest, OpenObjects};
+use btdt_ports::{Caches, Digest, IoError, ObjectFault, OpenObjects};
 
 /// How a body is compressed on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +71,36 @@ pub struct Response<Opened, Plan> {
     pub body: Body<Opened, Plan>,
     /// What kind of request it was, for metrics and logs: one of a few names.
     pub route: &'static str,
-    /// The cache that was asked, once the token was found to allow it.
+    /// The cache that was asked, once the token was found to allow it and the cache to be there: so
+    /// there are only as many names as caches.
     pub cache: Option<String>,
     /// For requests that look for an entry.
     pub lookup: Option<Lookup>,
+}
+
+impl<Opened, Plan> Response<Opened, Plan> {
+    /// A response without headers, of no particular route.
+    pub(super) fn new(status: u16, body: Body<Opened, Plan>) -> Self {
+        Response { status, headers: Vec::new(), body, route: "", cache: None, lookup: None }
+    }
+
+    /// Adds a header.
+    pub(super) fn header(&mut self, name: &str, value: impl Into<String>) {
+        self.headers.push((name.to_owned(), value.into()));
+    }
+}
+
+/// Why a chunk that a client sent was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadFault {
+    /// What arrived is not the stored form of that chunk.
+    Damaged(ObjectFault),
+    /// More arrived than the stored form of a chunk can have.
+    TooLarge,
+    /// The cache did not take it.
+    Storage(IoError),
+    /// Not all of it arrived.
+    Interrupted,
 }
 
 /// The response of a server with such caches and plans.

@@ -19,6 +19,15 @@ impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
+
+    /// The values of all headers of that lower-case name.
+    pub(super) fn values<'request>(
+        &'request self,
+        name: &'static str,
+    ) -> impl Iterator<Item = &'request str> {
+        let named = self.headers.iter().filter(move |(other, _)| other == name);
+        named.map(|(_, value)| value.as_str())
+    }
 }
 
 /// What the server's configuration says about requests.

@@ -1,0 +1,244 @@
+//! What people ask about entries: lists, single ones, and deleting.
+
+use super::access::{self, Findings};
+use super::answer::{Answer, Body, Response};
+use super::json::Object;
+use super::problem::Problem;
+use super::request::Request;
+use super::time::rfc_3339;
+use super::url::{self, Parameters, decode};
+use super::{Step, Trace, World};
+use crate::entries::{self, Entry, EntryFault};
+use crate::error::Error;
+use crate::key::{Key, Prefix};
+use crate::record::Record;
+use btdt_ports::{
+    Archives, Authority, Caches, IoError, Objects, Operation, Records, Severity, Timestamp, Verdict,
+};
+
+/// Entries on a page unless the client says how many, and at most.
+pub const DEFAULT_PAGE: usize = 1000;
+/// The most entries that a page has.
+pub const MAX_PAGE: usize = 10_000;
+
+/// A page ends where it has so many bytes: labels can be long.
+const MAX_PAGE_BYTES: usize = 4 << 20;
+
+/// Records that are read, and keys that are authorized, with one call.
+const BATCH: u32 = 256;
+
+/// How often an entry is deleted that is replaced meanwhile.
+const DELETE_ATTEMPTS: u32 = 5;
+
+impl<C, A, P> World<'_, C, A, P>
+where
+    C: Caches,
+    A: Authority,
+    P: Archives<Source = <C::Objects as Objects>::Source>,
+{
+    pub(super) fn list(
+        &self,
+        request: &Request,
+        cache: &str,
+        trace: &mut Trace,
+    ) -> Step<C, P::Plan> {
+        let token = access::token(request)?;
+        let Parameters { mut prefixes, after, limit, .. } =
+            Parameters::parse(request.query.as_deref())?;
+        let prefix = prefixes.pop();
+        if !prefixes.is_empty() {
+            return Err(Problem::bad_request("A list has at most one parameter \"prefix\"."));
+        }
+        // As for reading: whoever may list keys with that prefix may learn that there are none.
+        let text = prefix.as_ref().map(Prefix::as_str).filter(|text| !text.is_empty());
+        let verdicts = self.verdicts(token, &[access::access(Operation::List, cache, text)])?;
+        let mut findings = Findings::of(&verdicts);
+        let Some((_, records)) = self.caches.find(cache) else {
+            findings.any()?;
+            return Err(Problem::no_cache());
+        };
+        let limit = limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
+        let mut page =
+            Page { text: "{\"entries\":[".to_owned(), last: None, count: 0, full: false };
+        let names = prefix.as_ref().map(Prefix::record_name_prefix).unwrap_or_default();
+        let mut after = after.map(|key| key.record_name());
+        while !page.full {
+            let listed = records.list(&names, after.as_deref(), BATCH);
+            let listed = listed.map_err(|error| self.failed(cache, &Error::reading(error)))?;
+            let Some(last) = listed.last() else { break };
+            after = Some(last.clone());
+            let found = read(&records, &listed, prefix.as_ref());
+            let keys: Vec<Key> = found.iter().map(|entry| entry.record.key.clone()).collect();
+            if keys.is_empty() {
+                continue;
+            }
+            let accesses = access::accesses(Operation::List, cache, &keys);
+            let verdicts = self.verdicts(token, &accesses)?;
+            findings.add(&verdicts);
+            let visible = found.iter().zip(verdicts);
+            for (entry, _) in visible.filter(|(_, verdict)| *verdict == Verdict::Allowed) {
+                // One entry more than fits has been seen: only then is there a next page.
+                page.full = page.count >= limit || page.text.len() >= MAX_PAGE_BYTES;
+                if page.full {
+                    break;
+                }
+                page.add(entry);
+            }
+        }
+        findings.any()?;
+        trace.cache = Some(cache.to_owned());
+        Ok(Answer::Respond(json(page.finish())))
+    }
+
+    pub(super) fn show(
+        &self,
+        request: &Request,
+        cache: &str,
+        key: &str,
+        trace: &mut Trace,
+    ) -> Step<C, P::Plan> {
+        let token = access::token(request)?;
+        let key = url::key(decode(key, false)?, "key")?;
+        let text = Some(key.as_str());
+        let accesses = [Operation::Get, Operation::List]
+            .map(|operation| access::access(operation, cache, text));
+        Findings::of(&self.verdicts(token, &accesses)?).any()?;
+        let (_, records) = self.caches.find(cache).ok_or_else(Problem::no_cache)?;
+        trace.cache = Some(cache.to_owned());
+        match entries::find(&records, &key) {
+            Ok(entry) => {
+                let mut text = String::with_capacity(512);
+                write_entry(&entry, &mut text);
+                Ok(Answer::Respond(json(text)))
+            }
+            Err(EntryFault::Absent) => Err(no_entry()),
+            Err(EntryFault::Unreadable(error)) => Err(self.failed(cache, &Error::reading(error))),
+            Err(fault) => {
+                crate::cache::warn_unusable(self.environment, &key, &fault);
+                Err(no_entry())
+            }
+        }
+    }
+
+    pub(super) fn delete(
+        &self,
+        request: &Request,
+        cache: &str,
+        key: &str,
+        trace: &mut Trace,
+    ) -> Step<C, P::Plan> {
+        let token = access::token(request)?;
+        let key = url::key(decode(key, false)?, "key")?;
+        let accesses = access::accesses(Operation::Delete, cache, std::slice::from_ref(&key));
+        Findings::of(&self.verdicts(token, &accesses)?).all()?;
+        let (_, records) = self.caches.find(cache).ok_or_else(Problem::no_cache)?;
+        trace.cache = Some(cache.to_owned());
+        match delete(&records, &key) {
+            Ok(Deleted::Done) => {
+                self.environment.log(Severity::Debug, &format!("deleted the entry of key {key}"));
+                Ok(Answer::Respond(Response::new(204, Body::Empty)))
+            }
+            Ok(Deleted::Absent) => Err(no_entry()),
+            Ok(Deleted::Replaced) => {
+                let problem = Problem::new(503, "The entry keeps being replaced. Try again.");
+                Err(problem.with_header("retry-after", "1"))
+            }
+            Err(error) => Err(self.failed(cache, &Error::deleting(error))),
+        }
+    }
+}
+
+enum Deleted {
+    Done,
+    Absent,
+    Replaced,
+}
+
+/// Deletes what is under a key, whatever it is: a damaged record is nothing anybody can use.
+fn delete<R: Records>(records: &R, key: &Key) -> Result<Deleted, IoError> {
+    let name = key.record_name();
+    for _ in 0..DELETE_ATTEMPTS {
+        let stored = match records.get(std::slice::from_ref(&name)).pop() {
+            None | Some(Ok(None)) => return Ok(Deleted::Absent),
+            Some(Err(error)) => return Err(error),
+            Some(Ok(Some(stored))) => stored,
+        };
+        // The names of two keys that are too long for a file name could in theory be equal.
+        if Record::decode(&stored.value).is_ok_and(|record| record.key != *key) {
+            return Ok(Deleted::Absent);
+        }
+        if records.delete(&name, &stored.version)? {
+            return Ok(Deleted::Done);
+        }
+    }
+    Ok(Deleted::Replaced)
+}
+
+/// The entries of these names. Those that cannot be read are passed over, as in all lists.
+fn read<R: Records>(records: &R, names: &[String], prefix: Option<&Prefix>) -> Vec<Entry> {
+    let stored = records.get(names).into_iter().filter_map(|stored| stored.ok().flatten());
+    let entries = stored.filter_map(|stored| {
+        let record = Record::decode(&stored.value).ok()?;
+        Some(Entry { record, last_access: stored.last_access })
+    });
+    entries.filter(|entry| prefix.is_none_or(|prefix| prefix.matches(&entry.record.key))).collect()
+}
+
+/// A page of a list that is being written.
+struct Page {
+    text: String,
+    /// The key that the next page comes after.
+    last: Option<String>,
+    count: usize,
+    full: bool,
+}
+
+impl Page {
+    fn add(&mut self, entry: &Entry) {
+        if self.count > 0 {
+            self.text.push(',');
+        }
+        write_entry(entry, &mut self.text);
+        self.last = Some(entry.record.key.as_str().to_owned());
+        self.count += 1;
+    }
+
+    fn finish(mut self) -> String {
+        self.text.push(']');
+        if let (true, Some(last)) = (self.full, self.last) {
+            // The list makes an object already; its second member is written as one of its own.
+            let mut next = String::new();
+            Object::begin(&mut next).text("next", &last);
+            self.text.push(',');
+            self.text.push_str(&next[1..]);
+        }
+        self.text.push('}');
+        self.text
+    }
+}
+
+fn write_entry(entry: &Entry, text: &mut String) {
+    let Entry { record, last_access } = entry;
+    let time = |time: Timestamp| rfc_3339(time);
+    let mut object = Object::begin(text);
+    object.text("key", record.key.as_str()).text("manifest", &record.manifest.to_hex());
+    object.text("created", &time(record.created)).text("last_access", &time(*last_access));
+    object.number("raw_size", record.raw_size).number("stored_size", record.stored_size);
+    object.number("files", record.files).text("tool", &record.tool);
+    let mut labels = Object::begin(object.member("labels"));
+    for (name, value) in &record.labels {
+        labels.text(name, value);
+    }
+    labels.end();
+    object.end();
+}
+
+fn json<Opened, Plan>(text: String) -> Response<Opened, Plan> {
+    let mut response = Response::new(200, Body::Bytes(text.into_bytes()));
+    response.header("content-type", "application/json");
+    response
+}
+
+fn no_entry() -> Problem {
+    Problem::new(404, "This cache has no entry of that key.")
+}

@@ -1,0 +1,103 @@
+//! What goes wrong, as the client is told: `application/problem+json` (RFC 9457).
+
+use super::answer::{Body, Response};
+use super::json::Object;
+use super::request::Request;
+use btdt_ports::Digest;
+
+/// Missing chunks that one answer names at most; the client asks again after it sent those.
+pub const MAX_LISTED: usize = 100_000;
+
+/// A request that is not done, and why. Never holds anything internal.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) status: u16,
+    detail: String,
+    headers: Vec<(String, String)>,
+    missing: Option<Vec<Digest>>,
+}
+
+impl Problem {
+    pub(super) fn new(status: u16, detail: impl Into<String>) -> Self {
+        Problem { status, detail: detail.into(), headers: Vec::new(), missing: None }
+    }
+
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Problem::new(400, detail)
+    }
+
+    pub(super) fn not_found() -> Self {
+        Problem::new(404, "There is nothing at this URL.")
+    }
+
+    /// A cache that the token would allow.
+    pub(super) fn no_cache() -> Self {
+        Problem::new(404, "This server has no cache of that name.")
+    }
+
+    pub(super) fn unauthorized(detail: &str, challenge: &str) -> Self {
+        Problem::new(401, detail).with_header("www-authenticate", challenge)
+    }
+
+    pub(super) fn method_not_allowed(allowed: &str) -> Self {
+        let detail = format!("This URL takes only {allowed}.");
+        Problem::new(405, detail).with_header("allow", allowed)
+    }
+
+    /// Chunks that have to be sent before an entry can be committed.
+    pub(super) fn missing(mut digests: Vec<Digest>) -> Self {
+        digests.truncate(MAX_LISTED);
+        let detail = "Chunks of this entry are missing. Send them, then send the manifest again.";
+        Problem { missing: Some(digests), ..Problem::new(409, detail) }
+    }
+
+    /// What the host or the core should never let happen.
+    pub(super) fn internal() -> Self {
+        Problem::new(500, "The server failed. Its log says why.")
+    }
+
+    pub(super) fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The response that says so. It names the request as the host does in its log.
+    pub(super) fn into_response<Opened, Plan>(self, request: &Request) -> Response<Opened, Plan> {
+        let Problem { status, detail, headers, missing } = self;
+        let mut text = String::with_capacity(256);
+        let mut object = Object::begin(&mut text);
+        object.text("title", title(status)).number("status", status.into());
+        object.text("detail", &detail);
+        if let Some(id) = request.header("x-request-id") {
+            object.text("request_id", id);
+        }
+        if let Some(missing) = missing {
+            object.texts("missing", missing.iter().map(Digest::to_hex));
+        }
+        object.end();
+        let mut response = Response::new(status, Body::Bytes(text.into_bytes()));
+        response.headers = headers;
+        response.header("content-type", "application/problem+json");
+        response
+    }
+}
+
+/// The meaning of a status, as RFC 9110 names it.
+fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        422 => "Unprocessable Content",
+        503 => "Service Unavailable",
+        507 => "Insufficient Storage",
+        _ => "Internal Server Error",
+    }
+}
