@@ -7,6 +7,7 @@
 pub mod archive;
 #[cfg(feature = "auth")]
 pub mod auth;
+mod chunking;
 pub mod clock;
 #[cfg(feature = "engine")]
 pub mod engine;

@@ -39,15 +39,23 @@ const CHAIN_LOG: u32 = 14;
 
 const MAGIC: [u8; 4] = *b"BTDT";
 const VERSION: u8 = 1;
-const CODEC_NONE: u8 = 0;
-const CODEC_ZSTD: u8 = 1;
-const CODEC_GZIP: u8 = 2;
 
 /// zstd has at most 128 KiB in a block, and no block is shorter than 4 bytes.
 const MAX_ZSTD_RATIO: usize = 128 * 1024 / 4;
 
 /// Compression has to save one byte in so many, or it is not worth the time to undo it.
 const USEFUL_SAVING: usize = 32;
+
+/// How content is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// As a zstd frame.
+    Zstd,
+    /// As a gzip member.
+    Gzip,
+}
 
 /// The SHA-256 of some bytes.
 #[must_use]
@@ -122,15 +130,15 @@ impl Codec {
         let compressed = self.compress(raw);
         let useful = raw.len() - raw.len() / USEFUL_SAVING;
         let codec = match compressed {
-            Some(size) if size < useful || raw.is_empty() => CODEC_ZSTD,
+            Some(size) if size < useful || raw.is_empty() => Compression::Zstd,
             _ => {
                 self.stored.resize(HEADER_SIZE, 0);
                 self.stored.extend_from_slice(raw);
-                CODEC_NONE
+                Compression::None
             }
         };
         let payload_size = u32::try_from(self.stored.len() - HEADER_SIZE).map_err(too_large)?;
-        let header = Header { codec, raw_size, payload_size };
+        let header = StoredHeader { codec, raw_size, payload_size };
         self.stored[..HEADER_SIZE].copy_from_slice(&header.to_bytes());
         Ok(&self.stored)
     }
@@ -191,6 +199,17 @@ impl Codec {
         Ok(self.loaded())
     }
 
+    /// Gives back buffers that have grown beyond `limit` bytes.
+    pub fn shrink(&mut self, limit: usize) {
+        for buffer in [&mut self.stored, &mut self.raw] {
+            if buffer.capacity() > limit {
+                *buffer = Vec::new();
+            }
+        }
+        self.place = Place::Decompressed;
+        self.raw.clear();
+    }
+
     /// The first half of [`Codec::decode_loaded`], for a caller that has more to try where it
     /// fails.
     pub(super) fn verify_loaded(&mut self, digest: &Digest, limit: u64) -> Result<(), ObjectFault> {
@@ -198,12 +217,30 @@ impl Codec {
         verify(digest, self.loaded())
     }
 
-    /// What [`Codec::verify_loaded`] has found to be intact.
-    pub(super) fn loaded(&self) -> &[u8] {
+    /// What was decoded last of what was loaded, and found to be intact: what
+    /// [`Codec::decode_loaded`] gave, for a caller that has passed the codec on.
+    #[must_use]
+    pub fn loaded(&self) -> &[u8] {
         content(self.place, &self.stored, &self.raw)
     }
 
-    /// The same, for a reader who was told the size by somebody else.
+    /// Whether `stored` is the stored form of content of at most `limit` bytes with this digest, and
+    /// may be kept as it is.
+    pub(super) fn check_stored(
+        &mut self,
+        digest: &Digest,
+        stored: &[u8],
+        limit: u64,
+    ) -> Result<(), ObjectFault> {
+        let raw = self.decode_verified(digest, stored, limit)?;
+        // Nobody could tell an empty payload from what a power failure has left. And a decoder
+        // of zstd takes any number of empty frames, more than a reader wants to load.
+        let size = stored.len() as u64;
+        let usual = size > HEADER_SIZE as u64 && size <= max_stored_size(raw.len() as u64);
+        if usual { Ok(()) } else { Err(ObjectFault::Damaged(Damage::Length)) }
+    }
+
+    /// Like [`Codec::loaded`], for a reader who was told the size by somebody else.
     pub(super) fn loaded_of_size(&self, raw_size: u32) -> Result<&[u8], ObjectFault> {
         let raw = self.loaded();
         let agreed = raw.len() as u64 == u64::from(raw_size);
@@ -242,7 +279,7 @@ fn decode_into(
     stored: &[u8],
     limit: u64,
 ) -> Result<Place, ObjectFault> {
-    let (header, payload) = Header::split(stored)?;
+    let (header, payload) = StoredHeader::split(stored)?;
     if u64::from(header.raw_size) > limit {
         return Err(ObjectFault::TooLarge);
     }
@@ -253,9 +290,9 @@ fn decode_into(
     let raw_size = usize::try_from(header.raw_size).map_err(|_| ObjectFault::TooLarge)?;
     raw.clear();
     match header.codec {
-        CODEC_NONE if payload.len() == raw_size => return Ok(Place::Payload),
-        CODEC_NONE => return Err(ObjectFault::Damaged(Damage::Length)),
-        CODEC_ZSTD => {
+        Compression::None if payload.len() == raw_size => return Ok(Place::Payload),
+        Compression::None => return Err(ObjectFault::Damaged(Damage::Length)),
+        Compression::Zstd => {
             if decompressor.is_none() {
                 *decompressor = DCtx::try_create();
             }
@@ -266,7 +303,7 @@ fn decode_into(
             raw.reserve_exact(raw_size);
             context.decompress(raw, payload).map_err(|_| unusable)?;
         }
-        _ => gunzip(payload, raw_size, raw).ok_or(unusable)?,
+        Compression::Gzip => gunzip(payload, raw_size, raw).ok_or(unusable)?,
     }
     if raw.len() == raw_size { Ok(Place::Decompressed) } else { Err(unusable) }
 }
@@ -288,40 +325,62 @@ fn gunzip(payload: &[u8], raw_size: usize, raw: &mut Vec<u8>) -> Option<()> {
     decoder.into_inner().is_empty().then_some(())
 }
 
-/// The header, apart from what is always the same.
-struct Header {
-    codec: u8,
-    raw_size: u32,
-    payload_size: u32,
+/// The header of a stored form, apart from what is always the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredHeader {
+    /// How the payload is compressed.
+    pub codec: Compression,
+    /// Bytes of raw content.
+    pub raw_size: u32,
+    /// Bytes that follow the header.
+    pub payload_size: u32,
 }
 
-impl Header {
-    fn to_bytes(&self) -> [u8; HEADER_SIZE] {
+impl StoredHeader {
+    /// The header of a stored form of `size` bytes that begins with these.
+    ///
+    /// # Errors
+    /// [`ObjectFault::Damaged`], where it is none or does not fit that size.
+    pub fn of(beginning: &[u8], size: u64) -> Result<Self, ObjectFault> {
+        let (header, _) = StoredHeader::split(beginning)?;
+        let whole = u64::from(header.payload_size) + HEADER_SIZE as u64 == size;
+        if whole { Ok(header) } else { Err(ObjectFault::Damaged(Damage::Length)) }
+    }
+
+    fn to_bytes(self) -> [u8; HEADER_SIZE] {
         let mut bytes = [0; HEADER_SIZE];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4] = VERSION;
-        bytes[5] = self.codec;
+        bytes[5] = match self.codec {
+            Compression::None => 0,
+            Compression::Zstd => 1,
+            Compression::Gzip => 2,
+        };
         bytes[8..12].copy_from_slice(&self.raw_size.to_le_bytes());
         bytes[12..].copy_from_slice(&self.payload_size.to_le_bytes());
         bytes
     }
 
-    /// The header of a stored form, and all that follows it.
-    fn split(stored: &[u8]) -> Result<(Header, &[u8]), ObjectFault> {
+    /// The header, and all that follows it.
+    fn split(stored: &[u8]) -> Result<(StoredHeader, &[u8]), ObjectFault> {
         let Some((header, payload)) = stored.split_first_chunk::<HEADER_SIZE>() else {
             return Err(ObjectFault::Damaged(Damage::Length));
         };
         let word = |at: usize| {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
-        let codec = header[5];
-        let valid = header[..4] == MAGIC
-            && header[4] == VERSION
-            && matches!(codec, CODEC_NONE | CODEC_ZSTD | CODEC_GZIP)
-            && header[6..8] == [0, 0];
-        if !valid {
-            return Err(ObjectFault::Damaged(Damage::Header));
+        let codec = match header[5] {
+            0 => Some(Compression::None),
+            1 => Some(Compression::Zstd),
+            2 => Some(Compression::Gzip),
+            _ => None,
+        };
+        let valid = header[..4] == MAGIC && header[4] == VERSION && header[6..8] == [0, 0];
+        match codec.filter(|_| valid) {
+            Some(codec) => {
+                Ok((StoredHeader { codec, raw_size: word(8), payload_size: word(12) }, payload))
+            }
+            None => Err(ObjectFault::Damaged(Damage::Header)),
         }
-        Ok((Header { codec, raw_size: word(8), payload_size: word(12) }, payload))
     }
 }

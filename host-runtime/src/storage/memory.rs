@@ -3,11 +3,13 @@
 //! It behaves like the filesystem backend in everything that the ports promise; objects are kept
 //! in their stored form, so that sizes agree too. Time comes from the caller.
 
-use super::codec::{Codec, HEADER_SIZE, MAX_RAW_SIZE, sha256};
+use super::codec::{Codec, HEADER_SIZE, MAX_RAW_SIZE, StoredHeader, sha256};
 use super::codec_pool::CodecPool;
 use super::fault::first_success;
 use super::record_name;
-use crate::transfer::{ChunkSink, ChunkSource, Sink, Source};
+use crate::transfer::{
+    ChunkSink, ChunkSource, Sink, Source, StoredForms, StoredObject, StoredPutError,
+};
 use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Leftovers, LockMode, ObjectFault,
     ObjectInfo, ObjectKind, ObjectName, Objects, PutOutcome, RecordVersion, Records, StoredRecord,
@@ -99,6 +101,20 @@ impl MemoryStorage {
         Some(PutOutcome { digest: *digest, stored_size, new: false })
     }
 
+    /// What is there of an object that is intact, marked as just used. One that is damaged is to
+    /// be replaced, or it would never get well again.
+    fn intact(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+        limit: u64,
+        codec: &mut Codec,
+    ) -> Option<PutOutcome> {
+        let live = self.stored(kind, *digest)?;
+        verify(&live, digest, limit, codec).ok()?;
+        self.existing(kind, digest)
+    }
+
     /// The forms of an object that sweeps have set aside.
     fn set_aside_forms(&self, kind: ObjectKind, digest: &Digest) -> Vec<Arc<[u8]>> {
         let state = self.state();
@@ -164,6 +180,64 @@ impl ChunkSource for MemoryStorage {
     }
 }
 
+/// An object in memory.
+struct StoredBytes {
+    stored: Arc<[u8]>,
+    header: StoredHeader,
+}
+
+impl StoredObject for StoredBytes {
+    fn size(&self) -> u64 {
+        self.stored.len() as u64
+    }
+
+    fn header(&self) -> StoredHeader {
+        self.header
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, IoError> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = self.stored.get(offset..).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+}
+
+fn open_form(stored: Arc<[u8]>) -> Result<Arc<dyn StoredObject>, ObjectFault> {
+    let header = StoredHeader::of(&stored, stored.len() as u64)?;
+    Ok(Arc::new(StoredBytes { stored, header }))
+}
+
+impl StoredForms for MemoryStorage {
+    fn open_stored(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+    ) -> Result<Arc<dyn StoredObject>, ObjectFault> {
+        let live = self.stored(kind, *digest).filter(|stored| is_whole(stored));
+        live.map_or(Err(ObjectFault::Missing), open_form).or_else(|fault| {
+            let aside = self.set_aside_forms(kind, digest);
+            first_success(fault, aside.into_iter().map(open_form))
+        })
+    }
+
+    fn put_stored(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+        stored: &[u8],
+        raw_limit: u64,
+        codec: &mut Codec,
+    ) -> Result<PutOutcome, StoredPutError> {
+        codec.check_stored(digest, stored, raw_limit)?;
+        if let Some(outcome) = self.intact(kind, digest, raw_limit, codec) {
+            return Ok(outcome);
+        }
+        Ok(PutOutcome { new: true, ..self.keep(kind, *digest, stored) })
+    }
+}
+
 /// A lock of a cache in memory.
 struct MemoryLock {
     shared: Arc<Shared>,
@@ -222,11 +296,7 @@ impl Objects for MemoryStorage {
     fn put(&self, kind: ObjectKind, raw: &[u8]) -> Result<PutOutcome, IoError> {
         let digest = sha256(raw);
         self.shared.codecs.with(|codec| {
-            let live = self.stored(kind, digest);
-            // One that is damaged is replaced, or it would never get well again.
-            let limit = raw.len() as u64;
-            let intact = live.is_some_and(|live| verify(&live, &digest, limit, codec).is_ok());
-            if intact && let Some(outcome) = self.existing(kind, &digest) {
+            if let Some(outcome) = self.intact(kind, &digest, raw.len() as u64, codec) {
                 return Ok(outcome);
             }
             let outcome = self.keep(kind, digest, codec.encode(raw)?);

@@ -30,6 +30,7 @@ mod leftovers;
 mod objects;
 mod os;
 mod records;
+mod stored;
 
 use super::codec_pool::CodecPool;
 use btdt_ports::{IoError, IoErrorKind};

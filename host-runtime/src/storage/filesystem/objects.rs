@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 
 /// Whether a file of this size is more than what a power failure may leave of an object.
-fn is_whole(size: u64) -> bool {
+pub(super) fn is_whole(size: u64) -> bool {
     size > HEADER_SIZE as u64
 }
 
@@ -29,7 +29,11 @@ impl FilesystemStorage {
     }
 
     /// What is there of an object, marked as just used.
-    fn existing(&self, kind: ObjectKind, digest: &Digest) -> Result<Option<PutOutcome>, IoError> {
+    pub(super) fn existing(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+    ) -> Result<Option<PutOutcome>, IoError> {
         // The mark comes first: what is seen after it was live when it was marked, unless a
         // sweep had already chosen it. It fails where reading is all that is allowed.
         if let Err(error) = self.root().touch(&layout::live(kind, digest))
@@ -41,6 +45,22 @@ impl FilesystemStorage {
         Ok(size.map(|stored_size| PutOutcome { digest: *digest, stored_size, new: false }))
     }
 
+    /// What is there of an object that is intact, marked as just used. One that is damaged is to
+    /// be replaced, or it would never get well again.
+    pub(super) fn intact(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+        limit: u64,
+        codec: &mut Codec,
+    ) -> Result<Option<PutOutcome>, IoError> {
+        let live = layout::live(kind, digest);
+        match self.load_file(&live, digest, limit, codec) {
+            Ok(()) => self.existing(kind, digest),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// Writes an object, over any that is there.
     fn write_object(
         &self,
@@ -50,6 +70,16 @@ impl FilesystemStorage {
         codec: &mut Codec,
     ) -> Result<PutOutcome, IoError> {
         let stored = codec.encode(raw)?;
+        self.write_stored(kind, digest, stored)
+    }
+
+    /// Writes the stored form of an object, over any that is there.
+    pub(super) fn write_stored(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+        stored: &[u8],
+    ) -> Result<PutOutcome, IoError> {
         let [shard, ..] = digest.as_bytes();
         self.write(&layout::shard(kind, *shard), &layout::live(kind, digest), stored)?;
         Ok(PutOutcome { digest: *digest, stored_size: stored.len() as u64, new: true })
@@ -72,6 +102,23 @@ impl FilesystemStorage {
         }
     }
 
+    /// Tries the places where an object may be: live, or set aside.
+    pub(super) fn find<T>(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+        mut attempt: impl FnMut(&str) -> Result<T, ObjectFault>,
+    ) -> Result<T, ObjectFault> {
+        let live = layout::live(kind, digest);
+        attempt(&live).or_else(|fault| {
+            let sweeps = self.sweeps().map_err(|error| ObjectFault::Unreadable(error.into()))?;
+            let aside = sweeps.iter().rev().map(|sweep| layout::aside(kind, digest, sweep));
+            // It may have been recalled while we were looking elsewhere.
+            let paths = aside.chain([live.clone()]);
+            first_success(fault, paths.map(|path| attempt(&path)))
+        })
+    }
+
     /// Finds an object, live or set aside, and leaves the verified content in `codec`.
     fn load_object(
         &self,
@@ -80,14 +127,7 @@ impl FilesystemStorage {
         limit: u64,
         codec: &mut Codec,
     ) -> Result<(), ObjectFault> {
-        let live = layout::live(kind, digest);
-        self.load_file(&live, digest, limit, codec).or_else(|fault| {
-            let sweeps = self.sweeps().map_err(|error| ObjectFault::Unreadable(error.into()))?;
-            let aside = sweeps.iter().rev().map(|sweep| layout::aside(kind, digest, sweep));
-            // It may have been recalled while we were looking elsewhere.
-            let paths = aside.chain([live.clone()]);
-            first_success(fault, paths.map(|path| self.load_file(&path, digest, limit, codec)))
-        })
+        self.find(kind, digest, |path| self.load_file(path, digest, limit, codec))
     }
 
     /// The sweeps that have set something aside, oldest first.
@@ -235,10 +275,7 @@ impl Objects for FilesystemStorage {
         let digest = sha256(raw);
         let limit = raw.len() as u64;
         self.shared.codecs.with(|codec| {
-            // One that is damaged is replaced, or it would never get well again.
-            let live = layout::live(kind, &digest);
-            let intact = self.load_file(&live, &digest, limit, codec).is_ok();
-            if intact && let Some(outcome) = self.existing(kind, &digest)? {
+            if let Some(outcome) = self.intact(kind, &digest, limit, codec)? {
                 return Ok(outcome);
             }
             self.write_object(kind, &digest, raw, codec)

@@ -53,6 +53,16 @@ pub(super) fn is_not_found(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }
 
+/// Reads from an open file what there is at an offset, up to the length of the buffer.
+pub(super) fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match rustix::io::pread(file, &mut *buffer, offset) {
+            Err(Errno::INTR) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
 /// The directory of a cache.
 pub(super) struct Root(OwnedFd);
 
@@ -60,6 +70,21 @@ impl Root {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Root(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// Opens a regular file for reading.
+    pub(super) fn open_file(&self, path: &str) -> io::Result<(OwnedFd, FileInfo)> {
+        // Without NONBLOCK, a FIFO in the place of the file would stop us for ever.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = rustix::fs::openat(&self.0, path, flags, Mode::empty())?;
+        let info = FileInfo::from(rustix::fs::fstat(&file)?);
+        if info.is_directory {
+            return Err(Errno::ISDIR.into());
+        }
+        if !info.is_file {
+            return Err(Errno::NOTSUP.into());
+        }
+        Ok((file, info))
     }
 
     /// Appends a regular file to `buffer`: all of it if it has at most `limit` bytes, else only
@@ -71,16 +96,7 @@ impl Root {
         head: usize,
         buffer: &mut Vec<u8>,
     ) -> io::Result<FileInfo> {
-        // Without NONBLOCK, a FIFO in the place of the file would stop us for ever.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = rustix::fs::openat(&self.0, path, flags, Mode::empty())?;
-        let info = FileInfo::from(rustix::fs::fstat(&file)?);
-        if info.is_directory {
-            return Err(Errno::ISDIR.into());
-        }
-        if !info.is_file {
-            return Err(Errno::NOTSUP.into());
-        }
+        let (file, info) = self.open_file(path)?;
         let wanted = if info.size <= limit { info.size } else { info.size.min(head as u64) };
         let wanted = usize::try_from(wanted).map_err(|_| Errno::FBIG)?;
         buffer.reserve_exact(wanted);

@@ -5,7 +5,8 @@
 //! those files at one moment each.
 
 use super::os::{self, Handle, Status};
-use crate::storage::codec::{Codec, sha256};
+use crate::chunking;
+use crate::storage::codec::Codec;
 use crate::transfer::Sink;
 use crate::tree::plan::{self, bundled};
 use crate::workers::Workers;
@@ -13,7 +14,6 @@ use btdt_ports::{
     CutSizes, EntryKind, FileFault, Group, IoError, IoErrorKind, PackBatch, PackError, PackFile,
     Packed, PackedChunk, Packer,
 };
-use fastcdc::v2020::{self, FastCDC};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,7 +45,7 @@ pub struct FilesystemPacker {
 impl FilesystemPacker {
     /// Begins to pack the tree at `path`.
     pub(super) fn start(path: &Path, sink: Sink, sizes: CutSizes) -> Result<Self, IoError> {
-        if !are_usable(sizes) {
+        if !chunking::are_usable(sizes) {
             return Err(plan::INVALID);
         }
         let root = match os::status_of_path(path).map_err(os::io_error)?.kind {
@@ -101,18 +101,6 @@ impl Packer for FilesystemPacker {
             .filter(|outcomes| outcomes.len() == self.places)
             .ok_or(PackError(IoError::new(IoErrorKind::Other)))
     }
-}
-
-/// What the crate accepts; it checks that itself only in debug builds.
-fn are_usable(sizes: CutSizes) -> bool {
-    let within = |size: u32, least: usize, most: usize| {
-        (least..=most).contains(&(size as usize)) && size.is_multiple_of(2)
-    };
-    within(sizes.minimum, v2020::MINIMUM_MIN, v2020::MINIMUM_MAX)
-        && within(sizes.average, v2020::AVERAGE_MIN, v2020::AVERAGE_MAX)
-        && within(sizes.maximum, v2020::MAXIMUM_MIN, v2020::MAXIMUM_MAX)
-        && sizes.minimum <= sizes.average
-        && sizes.average <= sizes.maximum
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -245,26 +233,18 @@ impl Worker {
         failure: &impl Fn(FileFault) -> Failure,
     ) -> Result<Vec<PackedChunk>, Failure> {
         let Worker { shared, codec, buffer, .. } = self;
-        let CutSizes { minimum, average, maximum } = shared.sizes;
-        let capacity = maximum as usize + average as usize;
         let mut chunks = Vec::new();
-        let mut start = 0;
-        buffer.clear();
-        while start < buffer.len() || range.left > 0 {
-            let rest = &buffer[start..];
-            let (_, end) = FastCDC::new(rest, minimum as usize, average as usize, maximum as usize)
-                .cut(0, rest.len());
-            // No cut was found in what is there, so it has to be looked for with more. The search
-            // begins anew, and comes to the same cut as over the whole range.
-            if end == rest.len() && end < maximum as usize && range.left > 0 {
-                buffer.drain(..start);
-                start = 0;
-                range.read(buffer, capacity - buffer.len()).map_err(failure)?;
-                continue;
-            }
-            chunks.push(keep(&shared.sink, &rest[..end], codec)?);
-            start += end;
-        }
+        let length = range.left;
+        chunking::cut(
+            buffer,
+            shared.sizes,
+            length,
+            |buffer, most| range.read(buffer, most).map_err(failure),
+            |raw| {
+                chunks.push(keep(&shared.sink, raw, codec)?);
+                Ok(())
+            },
+        )?;
         Ok(chunks)
     }
 }
@@ -277,9 +257,8 @@ struct Range<'a> {
 }
 
 impl Range<'_> {
-    /// Appends up to `most` further bytes.
-    fn read(&mut self, buffer: &mut Vec<u8>, most: usize) -> Result<(), FileFault> {
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(most);
+    /// Appends the next `wanted` bytes, which are not more than are left.
+    fn read(&mut self, buffer: &mut Vec<u8>, wanted: usize) -> Result<(), FileFault> {
         let read = os::read_at(self.handle, buffer, self.offset, wanted).map_err(unreadable)?;
         if read != wanted {
             return Err(FileFault::Changed);
@@ -291,20 +270,7 @@ impl Range<'_> {
 }
 
 fn keep(sink: &Sink, raw: &[u8], codec: &mut Codec) -> Result<PackedChunk, Failure> {
-    let failure = |error| Failure::Sink(PackError(error));
-    let digest = sha256(raw);
-    let outcome = match sink.existing(&digest).map_err(failure)? {
-        Some(outcome) => outcome,
-        None => sink.put(&digest, raw, codec).map_err(failure)?,
-    };
-    let narrow =
-        |size| u32::try_from(size).map_err(|_| failure(IoError::new(IoErrorKind::TooLarge)));
-    Ok(PackedChunk {
-        digest,
-        raw_size: narrow(raw.len() as u64)?,
-        stored_size: narrow(outcome.stored_size)?,
-        new: outcome.new,
-    })
+    chunking::keep(sink, raw, codec).map_err(|error| Failure::Sink(PackError(error)))
 }
 
 fn expect_planned(status: &Status, file: &PackFile) -> Result<(), FileFault> {

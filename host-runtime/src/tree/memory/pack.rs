@@ -2,12 +2,12 @@
 
 use super::MemoryTree;
 use super::nodes::Nodes;
-use crate::storage::codec::{Codec, sha256};
+use crate::chunking;
+use crate::storage::codec::Codec;
 use crate::transfer::Sink;
 use crate::tree::plan;
 use btdt_ports::{
-    CutSizes, FileFault, FollowLinks, Group, IoError, IoErrorKind, PackBatch, PackError, Packed,
-    PackedChunk, Packer,
+    CutSizes, FileFault, FollowLinks, Group, PackBatch, PackError, Packed, PackedChunk, Packer,
 };
 use fastcdc::v2020::FastCDC;
 use std::sync::Arc;
@@ -27,19 +27,7 @@ impl MemoryPacker {
     }
 
     fn keep(&mut self, raw: &[u8]) -> Result<PackedChunk, PackError> {
-        let digest = sha256(raw);
-        let outcome = match self.sink.existing(&digest).map_err(PackError)? {
-            Some(outcome) => outcome,
-            None => self.sink.put(&digest, raw, &mut self.codec).map_err(PackError)?,
-        };
-        let narrow =
-            |size| u32::try_from(size).map_err(|_| PackError(IoError::new(IoErrorKind::TooLarge)));
-        Ok(PackedChunk {
-            digest,
-            raw_size: narrow(raw.len() as u64)?,
-            stored_size: narrow(outcome.stored_size)?,
-            new: outcome.new,
-        })
+        chunking::keep(&self.sink, raw, &mut self.codec).map_err(PackError)
     }
 
     fn pack(&mut self, batch: &PackBatch, group: Group) -> Result<Packed, PackError> {

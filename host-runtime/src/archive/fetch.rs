@@ -1,0 +1,287 @@
+//! Brings the chunks of an outgoing archive in the order in which they are needed.
+
+use super::plan::TarPlan;
+use super::stream::StreamFault;
+use crate::storage::codec::Codec;
+use crate::workers::Workers;
+use btdt_ports::{ArchiveExtent, Damage, Digest, IoError, IoErrorKind, ObjectFault};
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Chunks that are kept after use, because more of them may be wanted: where a tree was stored a
+/// second time, small files come from an old chunk and a new one in turns.
+const KEPT: usize = 2;
+
+/// Chunks that are read ahead from a source that is near.
+const AHEAD: usize = 4;
+
+/// Chunks that are read ahead at most, however many requests suit the source.
+const MAX_AHEAD: usize = 32;
+
+/// A buffer that has grown beyond this many bytes is given back after use.
+const USUAL_CHUNK: usize = 2 << 20;
+
+/// How many chunks a number of streams may hold together, beyond the one that each of them needs.
+///
+/// A chunk takes its raw content and its stored form: rarely more than 2 MiB, and never more than
+/// 8 MiB and what zstd needs. A stream on its own holds up to 6, more only where the source is
+/// far away. A stream that gets none reads each chunk when it is needed, on its own thread.
+pub struct ReadAhead {
+    free: AtomicUsize,
+}
+
+impl ReadAhead {
+    /// So many chunks.
+    #[must_use]
+    pub fn new(chunks: usize) -> Self {
+        ReadAhead { free: AtomicUsize::new(chunks) }
+    }
+
+    /// As many chunks as every stream likes to have.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        ReadAhead::new(usize::MAX / 2)
+    }
+
+    /// Takes up to `wanted` chunks.
+    fn take(self: &Arc<Self>, wanted: usize) -> Lease {
+        let mut free = self.free.load(Ordering::Relaxed);
+        loop {
+            let chunks = wanted.min(free);
+            let left = free - chunks;
+            let ordering = Ordering::Relaxed;
+            match self.free.compare_exchange_weak(free, left, ordering, ordering) {
+                Ok(_) => return Lease { from: Arc::clone(self), chunks },
+                Err(other) => free = other,
+            }
+        }
+    }
+}
+
+/// What has been taken, until this is dropped.
+struct Lease {
+    from: Arc<ReadAhead>,
+    chunks: usize,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.from.free.fetch_add(self.chunks, Ordering::Relaxed);
+    }
+}
+
+/// The chunks that were used last, the one used last at the end.
+///
+/// What is to be read ahead is found by going through all extents with a list of the same length
+/// in advance, so that both always agree on what is there.
+struct Recent<T> {
+    chunks: Vec<(u32, T)>,
+    capacity: usize,
+}
+
+impl<T> Recent<T> {
+    fn new(capacity: usize) -> Self {
+        Recent { chunks: Vec::with_capacity(capacity), capacity }
+    }
+
+    /// Looks for a chunk, which then is the one used last.
+    fn find(&mut self, chunk: u32) -> bool {
+        let Some(at) = self.chunks.iter().position(|(other, _)| *other == chunk) else {
+            return false;
+        };
+        self.chunks[at..].rotate_left(1);
+        true
+    }
+
+    /// Makes room for one more. What had to go, if anything.
+    fn make_room(&mut self) -> Option<T> {
+        (self.chunks.len() >= self.capacity).then(|| self.chunks.remove(0).1)
+    }
+
+    fn add(&mut self, chunk: u32, value: T) {
+        self.chunks.push((chunk, value));
+    }
+
+    /// Drops the one used last, whose content has been used up to its end: files that share a
+    /// chunk follow each other in it.
+    fn pop(&mut self) -> Option<T> {
+        self.chunks.pop().map(|(_, value)| value)
+    }
+
+    fn last(&self) -> Option<&T> {
+        self.chunks.last().map(|(_, value)| value)
+    }
+}
+
+type Fetched = Result<Codec, ObjectFault>;
+
+/// A chunk to be read. However it ends, there is an answer.
+struct Job {
+    digest: Digest,
+    raw_size: u32,
+    number: u64,
+    codec: Codec,
+    answers: Option<Sender<(u64, Fetched)>>,
+}
+
+impl Job {
+    fn answer(&mut self, fetched: Fetched) {
+        if let Some(answers) = self.answers.take() {
+            // Nobody listens where the stream was given up.
+            let _ = answers.send((self.number, fetched));
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // The worker panicked, or has been stopped.
+        self.answer(Err(ObjectFault::Unreadable(IoError::new(IoErrorKind::Other))));
+    }
+}
+
+/// Reads chunks ahead and keeps the last ones.
+pub(super) struct Fetcher {
+    plan: Arc<TarPlan>,
+    workers: Workers<Job>,
+    sender: Sender<(u64, Fetched)>,
+    answers: Receiver<(u64, Fetched)>,
+    /// Answers that came before their turn.
+    early: Vec<(u64, Fetched)>,
+    /// Codecs that nobody uses.
+    idle: Vec<Codec>,
+    kept: Recent<Codec>,
+    /// Whether the chunk used last is not needed any more.
+    used_up: bool,
+    /// The first extent that has not been looked at in advance, and what will be kept by then.
+    planned_extent: usize,
+    planned: Recent<()>,
+    /// Chunks that were asked for, and those that were received in their turn.
+    asked: u64,
+    received: u64,
+    _lease: Lease,
+}
+
+impl Fetcher {
+    pub(super) fn start(plan: Arc<TarPlan>) -> Self {
+        let suitable = plan.source.suitable_workers();
+        let ahead = suitable.clamp(AHEAD, MAX_AHEAD);
+        let most = (ahead + KEPT).min(plan.chunks.len());
+        let lease = plan.read_ahead.take(most.saturating_sub(1));
+        let slots = 1 + lease.chunks;
+        let kept = KEPT.min(slots - 1).max(1);
+        // Where nothing can be read ahead, another thread is of no use.
+        let threads = if slots > kept { suitable.min(slots - kept).max(1) } else { 0 };
+        let source = Arc::clone(&plan.source);
+        let workers = Workers::start(threads, || {
+            let source = Arc::clone(&source);
+            move |mut job: Job| {
+                let fault = match source.read(&job.digest, job.raw_size, &mut job.codec) {
+                    Ok(raw) if raw.len() == job.raw_size as usize => None,
+                    Ok(_) => Some(ObjectFault::Damaged(Damage::Length)),
+                    Err(fault) => Some(fault),
+                };
+                let codec = std::mem::take(&mut job.codec);
+                job.answer(fault.map_or(Ok(codec), Err));
+                ControlFlow::Continue(())
+            }
+        });
+        let (sender, answers) = unbounded();
+        let mut fetcher = Fetcher {
+            plan,
+            workers,
+            sender,
+            answers,
+            early: Vec::new(),
+            idle: (0..slots).map(|_| Codec::new()).collect(),
+            kept: Recent::new(kept),
+            used_up: false,
+            planned_extent: 0,
+            planned: Recent::new(kept),
+            asked: 0,
+            received: 0,
+            _lease: lease,
+        };
+        fetcher.read_ahead();
+        fetcher
+    }
+
+    /// `length` bytes of an extent, from `from` on. Extents are asked for in their order.
+    pub(super) fn content(
+        &mut self,
+        extent: ArchiveExtent,
+        from: u32,
+        length: u32,
+    ) -> Result<&[u8], StreamFault> {
+        if std::mem::take(&mut self.used_up)
+            && let Some(codec) = self.kept.pop()
+        {
+            self.retire(codec);
+        }
+        if !self.kept.find(extent.chunk) {
+            if let Some(codec) = self.kept.make_room() {
+                self.retire(codec);
+            }
+            let digest = self.plan.chunks[extent.chunk as usize].digest;
+            let codec = self.next_chunk().map_err(|fault| StreamFault::Chunk { digest, fault })?;
+            self.kept.add(extent.chunk, codec);
+        }
+        let start = extent.offset + from;
+        let end = start + length;
+        self.used_up = end == self.plan.chunks[extent.chunk as usize].raw_size;
+        let raw = self.kept.last().map_or(&[][..], Codec::loaded);
+        raw.get(start as usize..end as usize).ok_or(StreamFault::Plan)
+    }
+
+    fn retire(&mut self, mut codec: Codec) {
+        codec.shrink(USUAL_CHUNK);
+        self.idle.push(codec);
+        self.read_ahead();
+    }
+
+    /// Waits for the next chunk of those that were asked for.
+    fn next_chunk(&mut self) -> Fetched {
+        let number = self.received;
+        self.received += 1;
+        if let Some(at) = self.early.iter().position(|(other, _)| *other == number) {
+            return self.early.swap_remove(at).1;
+        }
+        loop {
+            // This holds a sender itself, so that only jobs end this: each of them answers.
+            match self.answers.recv() {
+                Ok((other, fetched)) if other == number => return fetched,
+                Ok(other) => self.early.push(other),
+                Err(_) => return Err(ObjectFault::Unreadable(IoError::new(IoErrorKind::Other))),
+            }
+        }
+    }
+
+    /// Asks for the next chunks while there are codecs for them.
+    fn read_ahead(&mut self) {
+        while !self.idle.is_empty() {
+            let Some(extent) = self.plan.extents.get(self.planned_extent) else { return };
+            let chunk = &self.plan.chunks[extent.chunk as usize];
+            if !self.planned.find(extent.chunk) {
+                let Some(codec) = self.idle.pop() else { return };
+                self.planned.make_room();
+                self.planned.add(extent.chunk, ());
+                let job = Job {
+                    digest: chunk.digest,
+                    raw_size: chunk.raw_size,
+                    number: self.asked,
+                    codec,
+                    answers: Some(self.sender.clone()),
+                };
+                self.asked += 1;
+                // A job that is refused has answered.
+                let _ = self.workers.submit(job);
+            }
+            if extent.offset + extent.length == chunk.raw_size {
+                self.planned.pop();
+            }
+            self.planned_extent += 1;
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Objects in the form in which they are kept.
+
+use super::FilesystemStorage;
+use super::objects::is_whole;
+use super::os::{self, is_not_found};
+use crate::storage::codec::{Codec, HEADER_SIZE, StoredHeader};
+use crate::transfer::{StoredForms, StoredObject, StoredPutError};
+use btdt_ports::{Damage, Digest, IoError, ObjectFault, ObjectKind, PutOutcome};
+use rustix::fd::OwnedFd;
+use std::sync::Arc;
+
+/// The file of an object.
+struct StoredFile {
+    file: OwnedFd,
+    size: u64,
+    header: StoredHeader,
+}
+
+impl StoredObject for StoredFile {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn header(&self) -> StoredHeader {
+        self.header
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, IoError> {
+        Ok(os::read_at(&self.file, buffer, offset)?)
+    }
+}
+
+impl FilesystemStorage {
+    fn open_stored_file(&self, path: &str) -> Result<StoredFile, ObjectFault> {
+        let unreadable = |error: std::io::Error| match is_not_found(&error) {
+            true => ObjectFault::Missing,
+            false => ObjectFault::Unreadable(error.into()),
+        };
+        let (file, info) = self.root().open_file(path).map_err(unreadable)?;
+        if !is_whole(info.size) {
+            return Err(ObjectFault::Missing);
+        }
+        let mut beginning = [0; HEADER_SIZE];
+        let read = os::read_at(&file, &mut beginning, 0).map_err(unreadable)?;
+        if read < HEADER_SIZE {
+            return Err(ObjectFault::Damaged(Damage::Length));
+        }
+        let header = StoredHeader::of(&beginning, info.size)?;
+        Ok(StoredFile { file, size: info.size, header })
+    }
+}
+
+impl StoredForms for FilesystemStorage {
+    fn open_stored(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+    ) -> Result<Arc<dyn StoredObject>, ObjectFault> {
+        self.find(kind, digest, |path| {
+            Ok(Arc::new(self.open_stored_file(path)?) as Arc<dyn StoredObject>)
+        })
+    }
+
+    fn put_stored(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+        stored: &[u8],
+        raw_limit: u64,
+        codec: &mut Codec,
+    ) -> Result<PutOutcome, StoredPutError> {
+        codec.check_stored(digest, stored, raw_limit)?;
+        match self.intact(kind, digest, raw_limit, codec)? {
+            Some(outcome) => Ok(outcome),
+            None => Ok(self.write_stored(kind, digest, stored)?),
+        }
+    }
+}
