@@ -73,9 +73,8 @@ impl<'token> Estimate<'token> {
             .flat_map(|query| &query.expressions)
             .map(|expression| self.values(&expression.ops));
         self.terms = self.terms.saturating_add(values.sum());
-        let steps = queries().try_fold(0_u64, |sum, query| {
-            self.query(query).map(|steps| sum.saturating_add(steps))
-        });
+        let steps = queries()
+            .try_fold(0_u64, |sum, query| self.query(query).map(|steps| sum.saturating_add(steps)));
         steps.is_some_and(|steps| steps <= MAX_STEPS)
     }
 

@@ -40,22 +40,23 @@ pub struct Block {
 /// [`TokenFault::Malformed`]
 pub fn inspect(token: &Token) -> Result<Inspection, TokenFault> {
     // Whatever the library does not cope with cannot be shown.
-    catch_unwind(AssertUnwindSafe(|| examine(token)))
-        .ok()
-        .flatten()
-        .ok_or(TokenFault::Malformed)
+    catch_unwind(AssertUnwindSafe(|| examine(token))).ok().flatten().ok_or(TokenFault::Malformed)
 }
 
 fn examine(token: &Token) -> Option<Inspection> {
     let raw = schema::Biscuit::decode(token.bytes()).ok()?;
     let signed = std::iter::once(&raw.authority).chain(&raw.blocks);
-    let contents: Vec<schema::Block> =
-        signed.map(|block| schema::Block::decode(block.block.as_slice()).ok()).collect::<Option<_>>()?;
+    let contents: Vec<schema::Block> = signed
+        .map(|block| schema::Block::decode(block.block.as_slice()).ok())
+        .collect::<Option<_>>()?;
     Some(Inspection {
         blocks: blocks(token).ok()?,
         expires: contents.iter().filter_map(expiry).min(),
         is_sealed: matches!(raw.proof.content, Some(proof::Content::FinalSignature(_))),
-        is_misleading: contents.iter().flat_map(|block| &block.symbols).any(|text| is_misleading(text)),
+        is_misleading: contents
+            .iter()
+            .flat_map(|block| &block.symbols)
+            .any(|text| is_misleading(text)),
     })
 }
 
@@ -76,11 +77,7 @@ fn blocks(token: &Token) -> Result<Vec<Block>, error::Token> {
 
 fn escape(line: &str) -> String {
     let shown = |character: char| -> String {
-        if character.is_control() {
-            character.escape_default().collect()
-        } else {
-            character.into()
-        }
+        if character.is_control() { character.escape_default().collect() } else { character.into() }
     };
     line.chars().map(shown).collect()
 }
@@ -105,8 +102,11 @@ fn end(query: &Rule, time: u64) -> Option<u64> {
     let dates = query.expressions.iter().filter_map(|expression| {
         let mut ops = expression.ops.iter().map(|op| op.content.as_ref());
         let (variable, date, comparison) = (ops.next()??, ops.next()??, ops.next()??);
-        let (op::Content::Value(variable), op::Content::Value(date), op::Content::Binary(comparison)) =
-            (variable, date, comparison)
+        let (
+            op::Content::Value(variable),
+            op::Content::Value(date),
+            op::Content::Binary(comparison),
+        ) = (variable, date, comparison)
         else {
             return None;
         };

@@ -43,7 +43,7 @@ impl PrivateKey {
         let pem = self
             .to_pem()
             .ok_or_else(|| KeyFileError::Key { path: path.into(), fault: KeyFault::NotPrivate })?;
-        Ok(secret_file::create(path, &pem, 0o600)?)
+        Ok(secret_file::create(path, &pem, 0o600, &self.public().short_name())?)
     }
 }
 
@@ -86,7 +86,7 @@ pub fn create_key_files(
             .public()
             .to_pem()
             .ok_or_else(|| KeyFileError::Key { path: path.into(), fault: KeyFault::NotPublic })?;
-        secret_file::create(path, &pem, 0o644)?;
+        secret_file::create(path, &pem, 0o644, &key.public().short_name())?;
     }
     if let Some(path) = private
         && let Err(error) = key.write(path)

@@ -14,7 +14,9 @@ pub enum KeyFault {
     #[error("it is not an Ed25519 private key in PEM form (BEGIN PRIVATE KEY)")]
     NotPrivate,
     /// No public key in it.
-    #[error("it is not an Ed25519 public key, neither in PEM form (BEGIN PUBLIC KEY) nor as ed25519/HEX")]
+    #[error(
+        "it is not an Ed25519 public key, neither in PEM form (BEGIN PUBLIC KEY) nor as ed25519/HEX"
+    )]
     NotPublic,
     /// A private key where a public one belongs.
     #[error("it is a private key, and a public key is needed")]
@@ -36,6 +38,11 @@ impl PublicKey {
     #[must_use]
     pub fn to_pem(&self) -> Option<String> {
         self.0.to_pem().ok()
+    }
+
+    /// Some digits of the key: no two keys have the same.
+    pub(super) fn short_name(&self) -> String {
+        self.0.to_bytes_hex().chars().take(16).collect()
     }
 
     /// All keys of a text: PEM blocks, and lines such as `ed25519/…`. Lines that begin with `#` are

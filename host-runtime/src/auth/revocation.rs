@@ -88,7 +88,9 @@ impl RevocationList {
     pub(super) fn has_any(&self, ids: &[Vec<u8>]) -> bool {
         let revoked = self.ids.read().unwrap_or_else(PoisonError::into_inner);
         !revoked.is_empty()
-            && ids.iter().any(|id| Id::try_from(id.as_slice()).is_ok_and(|id| revoked.contains(&id)))
+            && ids
+                .iter()
+                .any(|id| Id::try_from(id.as_slice()).is_ok_and(|id| revoked.contains(&id)))
     }
 }
 

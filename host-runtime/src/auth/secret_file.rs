@@ -109,12 +109,18 @@ pub(super) fn read(path: &Path, readers: Readers) -> Result<String, SecretFileEr
 }
 
 /// Writes a new file that nobody sees half written. Fails if there is one of that name already.
-pub(super) fn create(path: &Path, text: &str, mode: u32) -> Result<(), SecretFileError> {
+/// `unique` becomes part of a temporary name: several pods may do this at once in one directory.
+pub(super) fn create(
+    path: &Path,
+    text: &str,
+    mode: u32,
+    unique: &str,
+) -> Result<(), SecretFileError> {
     let uncreatable = |source| SecretFileError::Uncreatable { path: path.to_owned(), source };
     let name = path.file_name().ok_or_else(|| uncreatable(io::ErrorKind::InvalidInput.into()))?;
     let mut aside_name = std::ffi::OsString::from(".");
     aside_name.push(name);
-    aside_name.push(format!(".{}.new", std::process::id()));
+    aside_name.push(format!(".{unique}.new"));
     let aside = path.with_file_name(aside_name);
     let written = write_aside(&aside, text, mode).and_then(|()| publish(&aside, path));
     // Gone already if it was renamed. If it cannot be removed there is nothing else to be done.
@@ -123,11 +129,6 @@ pub(super) fn create(path: &Path, text: &str, mode: u32) -> Result<(), SecretFil
 }
 
 fn write_aside(aside: &Path, text: &str, mode: u32) -> io::Result<()> {
-    // A file of that name is left over from a process that died and had the same number.
-    match fs::remove_file(aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(aside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
@@ -218,9 +219,9 @@ mod tests {
     fn a_new_file_is_private_and_never_replaces_another() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("new");
-        create(&path, "first", 0o600).unwrap();
+        create(&path, "first", 0o600, "1").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
-        let again = create(&path, "second", 0o600).unwrap_err();
+        let again = create(&path, "second", 0o600, "1").unwrap_err();
         assert!(again.to_string().contains("exists"), "{again}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "first");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left over");
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn the_directory_of_a_new_file_has_to_exist() {
         let directory = tempfile::tempdir().unwrap();
-        let error = create(&directory.path().join("none/new"), "", 0o600).unwrap_err();
+        let error = create(&directory.path().join("none/new"), "", 0o600, "1").unwrap_err();
         assert!(error.to_string().contains("cannot create"), "{error}");
     }
 }

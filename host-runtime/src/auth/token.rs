@@ -88,7 +88,8 @@ impl Token {
         let compact = |text: &str| text.split_ascii_whitespace().collect::<String>();
         let outer = encoding::decode_up_to(&compact(text), 2 * MAX_TOKEN_SIZE);
         let bytes = outer.ok_or(TokenFault::Malformed)?;
-        let inner = std::str::from_utf8(&bytes).ok().and_then(|text| encoding::decode(&compact(text)));
+        let inner =
+            std::str::from_utf8(&bytes).ok().and_then(|text| encoding::decode(&compact(text)));
         let bytes = inner.unwrap_or(bytes);
         let biscuit = UnverifiedBiscuit::from(&bytes).map_err(|_| TokenFault::Malformed)?;
         let token = Token { biscuit, bytes };
