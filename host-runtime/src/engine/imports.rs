@@ -2,11 +2,12 @@
 
 use super::bindings::wit::{environment, objects, records, tree, types};
 use super::resources::{HostState, Opened, SharedObjects, SharedRecords};
+use crate::storage::codec::{Compression, HEADER_SIZE};
 use crate::transfer::{Sink, Source};
 use crate::tree::filesystem::{FilesystemMaterializer, FilesystemPacker, FilesystemTree};
 use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Materializer, ObjectName, Packer,
-    Severity, SweepId, Tree,
+    Severity, StoredCodec, StoredInfo, SweepId, Tree,
 };
 use wasmtime::component::Resource;
 
@@ -115,7 +116,18 @@ impl objects::HostObjectStore for HostState {
     ) -> Outcome<(Resource<Opened>, objects::StoredInfo), types::ObjectFault> {
         match self.table.get(&store)?.open_stored(kind.into(), &digest.into()) {
             Ok(opened) => {
-                let info = opened.info().into();
+                let header = opened.header();
+                let info = StoredInfo {
+                    size: opened.size(),
+                    header_size: HEADER_SIZE as u32,
+                    raw_size: u64::from(header.raw_size),
+                    codec: match header.codec {
+                        Compression::None => StoredCodec::None,
+                        Compression::Zstd => StoredCodec::Zstd,
+                        Compression::Gzip => StoredCodec::Gzip,
+                    },
+                };
+                let info = info.into();
                 Ok(Ok((self.table.push(opened)?, info)))
             }
             Err(fault) => Ok(Err(fault.into())),

@@ -1,0 +1,245 @@
+//! The rest of an answer.
+
+use super::archives;
+use super::client::Shared;
+use super::exchange::{Outgoing, exchange, judge};
+use super::failures::{Failure, cut_off, place};
+use super::options::Pause;
+use super::pump::BodyReader;
+use super::retry::{delay, persist};
+use crate::archive::{Compression, TarArchive};
+use btdt_ports::{ArchiveFault, HttpError, HttpErrorKind, IncomingBody, RetryPolicy};
+use flate2::read::MultiGzDecoder;
+use reqwest::header::{CONTENT_ENCODING, HeaderMap, TRANSFER_ENCODING};
+use reqwest::{Method, Response};
+use std::io::Read;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// As much is allocated at once for a length that a server states.
+const MAX_TRUSTED_LENGTH: u64 = 8 * 1024 * 1024;
+
+/// Binary logarithm of the largest window of zstd in HTTP, as RFC 9659 has it: 8 MiB.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// The rest of an answer. Dropping it unread closes its connection.
+pub struct HttpBody {
+    shared: Arc<Shared>,
+    response: Response,
+    /// How to ask again; `None` where that is not possible.
+    replay: Option<Replay>,
+    /// Whether there is nothing to be read, whatever the headers say.
+    empty: bool,
+    /// Ends the upload that it is the answer to, if that still goes on.
+    _upload: Option<oneshot::Sender<()>>,
+}
+
+/// How to ask again for a body that was cut off.
+pub(super) struct Replay {
+    pub(super) outgoing: Outgoing,
+    pub(super) policy: RetryPolicy,
+    /// Attempts so far.
+    pub(super) used: u32,
+}
+
+impl HttpBody {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        response: Response,
+        method: &Method,
+        replay: Option<Replay>,
+        upload: Option<oneshot::Sender<()>>,
+    ) -> Self {
+        let status = response.status().as_u16();
+        let empty = *method == Method::HEAD || matches!(status, 204 | 304);
+        HttpBody { shared, response, replay, empty, _upload: upload }
+    }
+
+    /// Everything that comes, as it comes.
+    fn collect(&mut self, limit: u64) -> Result<Vec<u8>, HttpError> {
+        let mut next = Some(std::mem::replace(&mut self.response, hollow()));
+        let mut replay = self.replay.take();
+        let first = next.as_ref().map(identity);
+        loop {
+            let Some(response) = next.take() else {
+                return Err(Failure::lasting(HttpErrorKind::Interrupted, "it was cut off").error);
+            };
+            let shared = Arc::clone(&self.shared);
+            let (result, buffer) = self
+                .shared
+                .run(async move {
+                    let mut buffer = Vec::new();
+                    let result = fill(&shared, response, &mut buffer, limit).await;
+                    (result, buffer)
+                })
+                .map_err(|failure| failure.error)?;
+            let failure = match result {
+                Ok(()) => return Ok(buffer),
+                Err(failure) => failure,
+            };
+            let again = replay
+                .as_mut()
+                .filter(|replay| failure.passing && replay.used < replay.policy.attempts);
+            let Some(replay) = again else { return Err(failure.error) };
+            self.shared.pause(delay(&replay.policy, replay.used, None));
+            let response = replay.send(&self.shared)?;
+            // Another answer does not belong to the headers that the caller has seen.
+            if Some(identity(&response)) != first {
+                return Err(failure.error);
+            }
+            next = Some(response);
+        }
+    }
+}
+
+impl Replay {
+    /// Asks again.
+    pub(super) fn send(&mut self, shared: &Arc<Shared>) -> Result<Response, HttpError> {
+        let Replay { outgoing, policy, used } = self;
+        persist(policy, used, &**shared, || {
+            let bearer =
+                shared.bearer.header().map_err(|error| Failure { error, passing: false })?;
+            let response = shared.run(exchange(Arc::clone(shared), outgoing.clone(), bearer))??;
+            let busy = judge(shared, policy, &response, ());
+            Ok(busy.map(|()| response))
+        })
+    }
+}
+
+/// What of the headers has to be the same when a body is asked for again.
+fn identity(response: &Response) -> (u16, Vec<(String, Vec<u8>)>) {
+    let matters = |name: &str| {
+        name.starts_with("btdt-") || matches!(name, "content-type" | "content-encoding" | "etag")
+    };
+    let headers = response.headers().iter().filter(|(name, _)| matters(name.as_str()));
+    let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+    (response.status().as_u16(), headers.collect())
+}
+
+/// What takes the place of an answer that is being read.
+fn hollow() -> Response {
+    // `http::Response` converts into the library's without a connection.
+    hyper::Response::new(reqwest::Body::default()).into()
+}
+
+/// Reads the rest of an answer to the end of `buffer`, which gets no longer than `limit`.
+pub(super) async fn fill(
+    shared: &Shared,
+    mut response: Response,
+    buffer: &mut Vec<u8>,
+    limit: u64,
+) -> Result<(), Failure> {
+    let url = response.url().clone();
+    let too_large = || {
+        let detail = format!("the answer of {} is larger than {limit} bytes", place(&url));
+        Failure::lasting(HttpErrorKind::TooLarge, detail)
+    };
+    if let Some(length) = response.content_length() {
+        if length > limit {
+            return Err(too_large());
+        }
+        buffer.reserve(usize::try_from(length.min(MAX_TRUSTED_LENGTH)).unwrap_or(0));
+    }
+    while let Some(piece) = next_piece(shared, &mut response).await? {
+        if (buffer.len() + piece.len()) as u64 > limit {
+            return Err(too_large());
+        }
+        buffer.extend_from_slice(&piece);
+    }
+    Ok(())
+}
+
+/// The next bytes of an answer; `None` at its end.
+pub(super) async fn next_piece(
+    shared: &Shared,
+    response: &mut Response,
+) -> Result<Option<bytes::Bytes>, Failure> {
+    let limit = shared.timeouts.idle;
+    match tokio::time::timeout(limit, response.chunk()).await {
+        Ok(Ok(piece)) => Ok(piece),
+        Ok(Err(error)) => Err(cut_off(&error, response.url())),
+        Err(_) => Err(Failure::silence(response.url(), limit)),
+    }
+}
+
+fn compression(headers: &HeaderMap) -> Option<Compression> {
+    match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase()) {
+        None => Some(Compression::None),
+        Some(name) => match name.as_slice() {
+            b"" | b"identity" => Some(Compression::None),
+            b"gzip" | b"x-gzip" => Some(Compression::Gzip),
+            b"zstd" => Some(Compression::Zstd),
+            _ => None,
+        },
+    }
+}
+
+/// Decompresses to no more than `limit` bytes.
+fn decompress(
+    compressed: Vec<u8>,
+    compression: Compression,
+    limit: u64,
+) -> Result<Vec<u8>, HttpErrorKind> {
+    let mut bytes = Vec::new();
+    let read = match compression {
+        Compression::None => return Ok(compressed),
+        Compression::Gzip => MultiGzDecoder::new(&compressed[..])
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut bytes),
+        Compression::Zstd => {
+            zstd::stream::read::Decoder::with_buffer(&compressed[..]).and_then(|mut decoder| {
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                decoder.take(limit.saturating_add(1)).read_to_end(&mut bytes)
+            })
+        }
+    };
+    match read {
+        Err(_) => Err(HttpErrorKind::Interrupted),
+        Ok(_) if bytes.len() as u64 > limit => Err(HttpErrorKind::TooLarge),
+        // A complete stream of nothing is some bytes long.
+        Ok(_) if compressed.is_empty() => Err(HttpErrorKind::Interrupted),
+        Ok(_) => Ok(bytes),
+    }
+}
+
+impl IncomingBody for HttpBody {
+    type Reader = TarArchive;
+    type Sink = crate::transfer::Sink;
+
+    fn bytes(mut self, limit: u64) -> Result<Vec<u8>, HttpError> {
+        if self.empty {
+            return Ok(Vec::new());
+        }
+        let from = place(self.response.url());
+        let error =
+            |kind, why: &str| HttpError { kind, detail: format!("the answer of {from} {why}") };
+        let headers = self.response.headers();
+        // Such a body ends where the connection does, so that nobody can tell whether it is
+        // complete. In the message of an error that does not matter.
+        let endless =
+            self.response.content_length().is_none() && !headers.contains_key(TRANSFER_ENCODING);
+        if endless && self.response.status().is_success() {
+            return Err(error(HttpErrorKind::Protocol, "does not say how long it is"));
+        }
+        let Some(compression) = compression(headers) else {
+            return Err(error(HttpErrorKind::Protocol, "is compressed in an unknown way"));
+        };
+        // What does not shrink grows a little.
+        let compressed_limit = match compression {
+            Compression::None => limit,
+            _ => limit.saturating_add(limit / 128).saturating_add(1024),
+        };
+        let bytes = self.collect(compressed_limit)?;
+        decompress(bytes, compression, limit).map_err(|kind| match kind {
+            HttpErrorKind::TooLarge => error(kind, &format!("is larger than {limit} bytes")),
+            _ => error(kind, "does not decompress"),
+        })
+    }
+
+    fn unarchive(self, sink: &Self::Sink) -> Result<TarArchive, ArchiveFault> {
+        let compression = compression(self.response.headers()).ok_or(ArchiveFault::Malformed)?;
+        let body = BodyReader::start(&self.shared, self.response)
+            .map_err(|failure| ArchiveFault::Interrupted(failure.error))?;
+        archives::reader(Box::new(body), compression, sink)
+    }
+}

@@ -1,0 +1,232 @@
+//! What went wrong with a request, in words that the user understands.
+
+use btdt_ports::{HttpError, HttpErrorKind};
+use reqwest::Url;
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+/// A request that got no answer.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) error: HttpError,
+    /// Whether another attempt may have more success.
+    pub(super) passing: bool,
+}
+
+impl Failure {
+    /// A failure that another attempt would meet again.
+    pub(super) fn lasting(kind: HttpErrorKind, detail: impl Into<String>) -> Self {
+        Failure { error: HttpError { kind, detail: detail.into() }, passing: false }
+    }
+
+    /// A failure that may be gone at the next attempt.
+    pub(super) fn passing(kind: HttpErrorKind, detail: impl Into<String>) -> Self {
+        Failure { passing: true, ..Failure::lasting(kind, detail) }
+    }
+
+    /// Nothing came for too long.
+    pub(super) fn silence(url: &Url, limit: Duration) -> Self {
+        let detail = format!("{} did not answer within {}", place(url), seconds(limit));
+        Failure::passing(HttpErrorKind::TimedOut, detail)
+    }
+}
+
+/// Whom a URL leads to, as `HOST:PORT`.
+pub(super) fn place(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+/// What a failed attempt to get an answer means. `proxy` is the one that was asked, if any.
+pub(super) fn describe(
+    error: &reqwest::Error,
+    url: &Url,
+    proxy: Option<&str>,
+    connect_timeout: Duration,
+) -> Failure {
+    use HttpErrorKind::{Protocol, Proxy, TimedOut, Unreachable};
+    let chain = chain(error);
+    let target = place(url);
+    let reason = reason(&chain);
+    if let Some(tls) = find::<rustls::Error>(&chain) {
+        return tls_failure(tls, &target);
+    }
+    let texts: Vec<String> = chain.iter().map(ToString::to_string).collect();
+    if let (Some(proxy), true) = (proxy, error.is_connect()) {
+        return proxy_failure(&texts, proxy, &target, &reason);
+    }
+    if error.is_connect() && error.is_timeout() {
+        let within = seconds(connect_timeout);
+        return Failure::passing(
+            TimedOut,
+            format!("could not connect to {target} within {within}"),
+        );
+    }
+    if error.is_dns() || texts.iter().any(|text| text == "dns error") {
+        return unresolved(url.host_str().unwrap_or_default(), &reason);
+    }
+    if error.is_connect() {
+        return match find::<io::Error>(&chain) {
+            Some(io) if is_break(io) => interrupted(&target, &reason),
+            Some(io) if io.kind() == io::ErrorKind::InvalidData => {
+                Failure::lasting(HttpErrorKind::Tls, format!("TLS with {target} failed: {reason}"))
+            }
+            _ => Failure::passing(Unreachable, format!("could not connect to {target}: {reason}")),
+        };
+    }
+    if find::<hyper::Error>(&chain).is_some_and(hyper::Error::is_parse) {
+        let detail = format!("the answer of {target} is not HTTP: {reason}");
+        return Failure::lasting(Protocol, detail);
+    }
+    if error.is_timeout() {
+        return Failure::passing(TimedOut, format!("{target} did not answer: {reason}"));
+    }
+    match proxy {
+        Some(proxy) if error.is_request() && texts.iter().any(|text| text.contains("tunnel")) => {
+            Failure::lasting(Proxy, format!("the proxy {proxy} failed: {reason}"))
+        }
+        _ => interrupted(&target, &reason),
+    }
+}
+
+fn interrupted(target: &str, reason: &str) -> Failure {
+    let detail = format!("the connection to {target} broke: {reason}");
+    Failure::passing(HttpErrorKind::Interrupted, detail)
+}
+
+fn unresolved(host: &str, reason: &str) -> Failure {
+    let detail = format!("unknown host {host}: {reason}");
+    // A name that does not exist will not exist in a second; a name server that did not answer may.
+    let passing = reason.to_ascii_lowercase().contains("temporary");
+    Failure { passing, ..Failure::lasting(HttpErrorKind::Unresolved, detail) }
+}
+
+fn tls_failure(error: &rustls::Error, target: &str) -> Failure {
+    use rustls::{CertificateError, Error as Tls};
+    let advice = "; if it was issued by an authority of your own, name the file with the \
+                  certificate of that authority with --root-cert";
+    let detail = match error {
+        Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            format!("the certificate of {target} is not trusted, its issuer is unknown{advice}")
+        }
+        Tls::InvalidCertificate(reason) => {
+            let reason = Tls::InvalidCertificate(reason.clone()).to_string();
+            let reason = reason.trim_start_matches("invalid peer certificate: ");
+            format!("the certificate of {target} is not trusted: {reason}{advice}")
+        }
+        // What rustls says about the first bytes of an answer that is plain HTTP.
+        Tls::InvalidMessage(_) => {
+            format!("TLS with {target} failed, which does not seem to speak it: {error}")
+        }
+        _ => format!("TLS with {target} failed: {error}"),
+    };
+    Failure::lasting(HttpErrorKind::Tls, detail)
+}
+
+fn proxy_failure(texts: &[String], proxy: &str, target: &str, reason: &str) -> Failure {
+    let says = |part: &str| texts.iter().any(|text| text.contains(part));
+    if says("proxy authorization required") {
+        return wants_password(proxy);
+    }
+    if says("tunnel error: unsuccessful") {
+        let detail = format!("the proxy {proxy} refuses connections to {target}");
+        return Failure::passing(HttpErrorKind::Proxy, detail);
+    }
+    let detail = format!("could not connect to {target} through the proxy {proxy}: {reason}");
+    Failure::passing(HttpErrorKind::Proxy, detail)
+}
+
+/// The proxy answered 407.
+pub(super) fn wants_password(proxy: &str) -> Failure {
+    Failure::lasting(
+        HttpErrorKind::Proxy,
+        format!(
+            "the proxy {proxy} asks for a name and a password; put them into its URL: \
+             http://NAME:PASSWORD@HOST:PORT"
+        ),
+    )
+}
+
+/// What a body that did not arrive as announced means.
+pub(super) fn cut_off(error: &reqwest::Error, url: &Url) -> Failure {
+    let detail = format!("the answer of {} was cut off: {}", place(url), reason(&chain(error)));
+    Failure::passing(HttpErrorKind::Interrupted, detail)
+}
+
+/// An error and all its causes.
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> Vec<&'e (dyn Error + 'static)> {
+    let mut chain: Vec<&'e (dyn Error + 'static)> = Vec::new();
+    let mut next = Some(error);
+    // A chain that is longer than this is a circle.
+    while let Some(error) = next.filter(|_| chain.len() < 32) {
+        chain.push(error);
+        // The source of an I/O error is that of what it wraps, not what it wraps.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    chain
+}
+
+fn find<'e, E: Error + 'static>(chain: &[&'e (dyn Error + 'static)]) -> Option<&'e E> {
+    chain.iter().rev().find_map(|error| error.downcast_ref())
+}
+
+/// The end of a chain in words: what is below the layers of the library, each thing once.
+fn reason(chain: &[&(dyn Error + 'static)]) -> String {
+    const LAYERS: [&str; 8] = [
+        "error sending request",
+        "request or response body error",
+        "error decoding response body",
+        "client error (",
+        "tcp connect error",
+        "dns error",
+        "tunnel error: failed to create underlying connection",
+        "error reading a body from connection",
+    ];
+    let mut parts: Vec<String> = Vec::new();
+    for error in chain {
+        let io = error.downcast_ref::<io::Error>();
+        let mut text = io.and_then(io_words).map_or_else(|| error.to_string(), str::to_owned);
+        text = text.trim_start_matches("failed to lookup address information: ").to_owned();
+        if LAYERS.iter().any(|layer| text.starts_with(layer)) {
+            continue;
+        }
+        // A layer that repeats its cause says nothing new, and the other way round.
+        if parts.iter().any(|part| part.contains(&text)) {
+            continue;
+        }
+        parts.retain(|part| !text.contains(part.as_str()));
+        parts.push(text);
+    }
+    match (parts.is_empty(), chain.last()) {
+        (true, Some(last)) => last.to_string(),
+        _ => parts.join(": "),
+    }
+}
+
+fn is_break(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
+/// What the system's code means, without the code.
+fn io_words(error: &io::Error) -> Option<&'static str> {
+    error.raw_os_error()?;
+    Some(match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused",
+        io::ErrorKind::ConnectionReset => "the other side reset it",
+        io::ErrorKind::BrokenPipe => "the other side closed it",
+        io::ErrorKind::TimedOut => "it timed out",
+        io::ErrorKind::HostUnreachable => "no route to the host",
+        io::ErrorKind::NetworkUnreachable => "the network is unreachable",
+        _ => return None,
+    })
+}

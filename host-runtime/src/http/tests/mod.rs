@@ -1,0 +1,1 @@
+//! The client against servers that do exactly what a test says.

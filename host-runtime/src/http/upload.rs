@@ -1,0 +1,162 @@
+//! Requests whose body is made while it is sent.
+
+use super::client::{Connection, Shared};
+use super::exchange::{Outgoing, Progress, send};
+use super::failures::{Failure, place};
+use super::redirect::{follow, is_redirect};
+use btdt_ports::HttpErrorKind;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame};
+use reqwest::header::LOCATION;
+use reqwest::{Body, Request, Response};
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::thread;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::oneshot;
+
+/// The body is read and sent in pieces of so many bytes.
+const PIECE: usize = 256 * 1024;
+
+/// Pieces that wait to be sent.
+const WAITING_PIECES: usize = 4;
+
+/// What comes through the queue; its end alone means nothing.
+enum Piece {
+    Data(Bytes),
+    End,
+}
+
+/// An answer, and what ends the upload where that still goes on.
+pub(super) type Uploaded = (Response, oneshot::Sender<()>);
+
+/// Sends what `read` gives as the body of a request, once.
+///
+/// The answer may come before the end of the body. If `read` fails, the connection is closed, so
+/// that the server never takes what it has got for all.
+pub(super) fn upload(
+    shared: &Arc<Shared>,
+    outgoing: Outgoing,
+    read: impl Read + Send + 'static,
+) -> Result<Uploaded, Failure> {
+    let bearer = shared.bearer.header().map_err(|error| Failure { error, passing: false })?;
+    let fault = Arc::new(OnceLock::new());
+    let progress = Arc::new(Progress::default());
+    let (sender, pieces) = mpsc::channel(WAITING_PIECES);
+    let (stop, stopped) = oneshot::channel();
+    let body =
+        PlanBody { pieces, stopped, progress: Arc::clone(&progress), rests: false, ended: false };
+    let seen = Arc::clone(&fault);
+    thread::Builder::new()
+        .name("btdt-upload".to_owned())
+        .spawn(move || {
+            if let Err(error) = pass_on(read, &sender) {
+                // Set before the queue ends.
+                let _ = seen.set(error.to_string());
+            }
+        })
+        .map_err(|error| {
+            let detail = format!("no thread for an upload can be started: {error}");
+            Failure::lasting(HttpErrorKind::Interrupted, detail)
+        })?;
+    let (url, method) = (outgoing.url.clone(), outgoing.method.clone());
+    let mut request = Request::new(outgoing.method, outgoing.url);
+    *request.headers_mut() = outgoing.headers;
+    *request.body_mut() = Some(Body::wrap(body));
+    let on_network = Arc::clone(shared);
+    let answer = shared
+        .run(async move { send(&on_network, request, bearer, &progress, Connection::New).await })?;
+    if let (Some(error), true) = (fault.get(), answer.is_err()) {
+        let detail = format!("what is sent to {} could not be read: {error}", place(&url));
+        return Err(Failure::lasting(HttpErrorKind::Interrupted, detail));
+    }
+    let answer = answer?;
+    let status = answer.status().as_u16();
+    let location = answer.headers().get(LOCATION).filter(|_| is_redirect(status));
+    if let Some(location) = location {
+        let location = String::from_utf8_lossy(location.as_bytes());
+        let target = follow(status, &method, true, &url, &location)?;
+        let detail = format!("{} redirects an upload, which cannot be repeated", place(&target));
+        return Err(Failure::lasting(HttpErrorKind::Redirect, detail));
+    }
+    Ok((answer, stop))
+}
+
+/// Reads to the end and says so; an error where it cannot be read. Stops silently where nobody
+/// takes it any more.
+fn pass_on(mut read: impl Read, sender: &Sender<Piece>) -> io::Result<()> {
+    loop {
+        let mut piece = vec![0; PIECE];
+        let mut length = 0;
+        while length < PIECE {
+            match read.read(&mut piece[length..]) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let last = length < PIECE;
+        piece.truncate(length);
+        if length > 0 && sender.blocking_send(Piece::Data(piece.into())).is_err() {
+            return Ok(());
+        }
+        if last {
+            let _ = sender.blocking_send(Piece::End);
+            return Ok(());
+        }
+    }
+}
+
+/// The body of an upload.
+struct PlanBody {
+    pieces: Receiver<Piece>,
+    /// Resolves when nobody is interested in the upload any more.
+    stopped: oneshot::Receiver<()>,
+    progress: Arc<Progress>,
+    rests: bool,
+    ended: bool,
+}
+
+impl HttpBody for PlanBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if Pin::new(&mut self.stopped).poll(context).is_ready() {
+            return Poll::Ready(Some(Err(io::Error::other("the upload was given up"))));
+        }
+        // The connection looks for an answer between two pieces: once the server has closed the
+        // connection, a failed write hides what it said before.
+        self.rests = !self.rests;
+        if self.rests {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = self.pieces.poll_recv(context);
+        if polled.is_pending() {
+            self.progress.note_starved();
+            self.rests = true;
+        }
+        Poll::Ready(match ready!(polled) {
+            Some(Piece::Data(data)) => {
+                self.progress.note_taken();
+                Some(Ok(Frame::data(data)))
+            }
+            Some(Piece::End) => {
+                self.progress.note_taken();
+                self.ended = true;
+                None
+            }
+            None => Some(Err(io::Error::other("what is sent could not be read"))),
+        })
+    }
+}
