@@ -36,11 +36,34 @@ pub enum Command {
 /// Which cache.
 #[derive(Args, Debug)]
 pub struct CacheArguments {
-    /// Directory that holds the cache
+    /// Directory that holds the cache, or URL of a cache on a server
     ///
-    /// It has to exist; an empty directory is an empty cache.
+    /// A directory has to exist; an empty one is an empty cache. A URL has the form
+    /// http(s)://HOST:PORT/api/caches/NAME. The variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY are
+    /// honoured.
     #[arg(short, long, value_name = "CACHE")]
     pub cache: PathBuf,
+
+    /// File with the token that a server wants
+    ///
+    /// Only its owner may have access to it (mode 0600 or less). What is sent to the server is a
+    /// token derived from it, which allows this one operation on this one cache, and only for
+    /// minutes.
+    #[arg(short, long, value_name = "FILE")]
+    pub auth_token_file: Option<PathBuf>,
+
+    /// Accept a token file that its group can read
+    ///
+    /// For secrets that Kubernetes mounts into pods with an fsGroup, which it makes readable for
+    /// that group whatever their mode should be.
+    #[arg(long)]
+    pub allow_group_readable_token: bool,
+
+    /// Certificates to trust beside those of the system, in PEM form
+    ///
+    /// All certificates of a file count. Can be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub root_cert: Vec<PathBuf>,
 }
 
 /// How much to say.

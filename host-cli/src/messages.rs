@@ -1,10 +1,11 @@
 //! What users read when something goes wrong: what failed, why, and what to do about it.
 
 use crate::exit::Exit;
+use btdt_host_runtime::auth::TokenFileError;
 use btdt_host_runtime::engine::{CoreError, client};
 use btdt_host_runtime::storage::OpenError;
-use btdt_ports::{IoError, IoErrorKind};
-use std::path::Path;
+use btdt_ports::{HttpError, IoError, IoErrorKind};
+use std::path::{Path, PathBuf};
 
 /// An error on its way to the user.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,10 +68,30 @@ pub(crate) fn output(error: std::io::Error) -> Failure {
     Failure::new("Could not write to standard output".to_owned(), vec![error.to_string()])
 }
 
-/// A cache with the address of a server.
-pub(crate) fn remote_cache(path: &Path) -> Failure {
-    let cause = "this version of btdt works with caches in directories only".to_owned();
-    Failure::new(format!("Could not access cache: {}", path.display()), vec![cause])
+/// The token for a server cannot be used.
+pub(crate) fn unusable_token(url: &str, error: &TokenFileError) -> Failure {
+    let failure = Failure::new(format!("Could not access cache: {url}"), vec![error.to_string()]);
+    match error {
+        TokenFileError::GroupReadable { .. } => failure.hint(
+            "in a pod with an fsGroup, where the mode cannot be changed, add: \
+             --allow-group-readable-token",
+        ),
+        _ => failure,
+    }
+}
+
+/// A file of certificates cannot be read.
+pub(crate) fn unreadable_certificates(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(format!("Could not open: {}", path.display()), vec![error.to_string()])
+}
+
+/// There is no certificate in a file, or one that cannot be used.
+pub(crate) fn unusable_certificates(paths: &[PathBuf], error: &HttpError) -> Failure {
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    Failure::new(
+        format!("Could not use the certificates in: {}", paths.join(", ")),
+        vec![error.to_string()],
+    )
 }
 
 /// The source of a store is the cache.
@@ -124,6 +145,8 @@ impl Attempt<'_> {
                     .hint("leave files out with --exclude, or store its parts one by one")
             }
             Error::Cache(failure) => cache_failure(what, self.cache, &failure),
+            Error::Server(failure) => server_failure(what, self.cache, &failure),
+            Error::NotRemote(reason) => Failure::new(what, vec![capitalized(&reason)]),
             Error::CacheUnstable => {
                 let cause = "What was written to the cache was gone again, several times";
                 Failure::new(what, vec![cause.to_owned()])
@@ -144,6 +167,12 @@ fn cache_failure(what: String, cache: &Path, failure: &client::CacheFailure) -> 
         client::CacheAction::Read => "read",
         client::CacheAction::Write => "write to",
         client::CacheAction::Delete => "delete from",
+        client::CacheAction::Spool => {
+            let error: IoError = failure.error.into();
+            let cause = "Could not write to the directory for temporary files".to_owned();
+            return Failure::new(what, vec![cause, error.to_string()])
+                .hint("make room there, or name another directory in the variable TMPDIR");
+        }
     };
     let error: IoError = failure.error.into();
     let cause = format!("Could not {action} the cache: {}", cache.display());
@@ -156,6 +185,40 @@ fn cache_failure(what: String, cache: &Path, failure: &client::CacheFailure) -> 
         IoErrorKind::AccessDenied => shown.hint("look at owner and permissions of the directory"),
         _ => shown,
     }
+}
+
+fn server_failure(what: String, cache: &Path, failure: &client::ServerFailure) -> Failure {
+    let asked = format!("Could not access cache: {}", cache.display());
+    match &failure.fault {
+        client::ServerFault::NoAnswer(error) => {
+            Failure::new(what, vec![asked, capitalized(&error.detail)])
+        }
+        client::ServerFault::Unexpected(reason) => {
+            let cause = format!("The server's answer is not one that btdt knows: {reason}");
+            Failure::new(what, vec![asked, cause]).hint(
+                "make sure that the URL is that of a cache: http(s)://HOST:PORT/api/caches/NAME",
+            )
+        }
+        client::ServerFault::Refused(refusal) => {
+            let cause = format!("The server answered {}: {}", refusal.status, refusal.message);
+            let shown = Failure::new(what, vec![asked, cause]);
+            match refusal.status {
+                401 => shown.hint("give a valid token with --auth-token-file"),
+                403 => {
+                    shown.hint("use a token that allows it; `btdt token inspect` shows its limits")
+                }
+                404 => shown
+                    .hint("look at the name of the cache, which the server's configuration has"),
+                _ => shown,
+            }
+        }
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters).collect()
 }
 
 fn path_causes(action: &str, failure: &client::PathFailure) -> Vec<String> {

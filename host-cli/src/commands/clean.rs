@@ -1,6 +1,7 @@
 //! `btdt clean`
 
-use super::{Context, open, outcome};
+use super::cache::open;
+use super::{Context, outcome};
 use crate::arguments::CleanArguments;
 use crate::exit::Exit;
 use crate::messages::{Attempt, Failure};
@@ -8,7 +9,7 @@ use crate::units::{show_count, show_size};
 use btdt_host_runtime::engine::client;
 
 pub(crate) fn run(arguments: &CleanArguments, context: Context<'_>) -> Result<Exit, Failure> {
-    let cache = open(&arguments.cache.cache)?;
+    let cache = open(&arguments.cache)?;
     let request = client::CleanRequest {
         max_age: arguments.max_age,
         max_size: arguments.max_size,

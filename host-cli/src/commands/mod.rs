@@ -1,5 +1,6 @@
 //! The commands: each asks the core for one operation and says what came of it.
 
+mod cache;
 pub(crate) mod clean;
 pub(crate) mod hash;
 pub(crate) mod restore;
@@ -8,9 +9,7 @@ pub(crate) mod store;
 use crate::environment::SystemEnvironment;
 use crate::messages::{self, Attempt, Failure};
 use crate::printer::Printer;
-use btdt_host_runtime::engine::{Core, CoreError, LocalCache, Session, client};
-use btdt_host_runtime::storage::FilesystemStorage;
-use std::path::{Path, PathBuf};
+use btdt_host_runtime::engine::{Core, CoreError, Session, client};
 use std::sync::Arc;
 
 /// What every command works with.
@@ -24,24 +23,6 @@ impl Context<'_> {
     fn session(&self) -> Result<Session, CoreError> {
         self.core.session(self.environment.clone())
     }
-}
-
-/// Opens the cache that the user named.
-fn open(path: &Path) -> Result<LocalCache, Failure> {
-    let text = path.to_string_lossy();
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Err(messages::remote_cache(path));
-    }
-    let storage =
-        FilesystemStorage::open(path).map_err(|error| messages::unusable_cache(path, &error))?;
-    Ok(LocalCache::new(storage))
-}
-
-/// Where the cache lies in a tree of the user; empty where the tree is the cache itself, `None`
-/// where it lies elsewhere. Relative, with symbolic links resolved on both sides.
-fn place_in(tree: &Path, cache: &Path) -> Option<PathBuf> {
-    let (tree, cache) = (tree.canonicalize().ok()?, cache.canonicalize().ok()?);
-    cache.strip_prefix(tree).ok().map(Path::to_path_buf)
 }
 
 /// Joins the two ways in which the core can fail.

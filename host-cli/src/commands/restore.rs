@@ -1,6 +1,7 @@
 //! `btdt restore`
 
-use super::{Context, open, outcome, place_in};
+use super::cache::{open, place_in};
+use super::{Context, outcome};
 use crate::arguments::RestoreArguments;
 use crate::exit::Exit;
 use crate::messages::{self, Attempt, Failure};
@@ -9,7 +10,7 @@ use btdt_host_runtime::engine::client;
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
 
 pub(crate) fn run(arguments: &RestoreArguments, context: Context<'_>) -> Result<Exit, Failure> {
-    let cache = open(&arguments.cache.cache)?;
+    let cache = open(&arguments.cache)?;
     let (destination, directory) = (&arguments.destination, &arguments.cache.cache);
     let overlap = place_in(destination, directory).or_else(|| place_in(directory, destination));
     if arguments.exact && overlap.is_some() {

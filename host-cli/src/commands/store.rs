@@ -1,6 +1,7 @@
 //! `btdt store`
 
-use super::{Context, open, outcome, place_in};
+use super::cache::{open, place_in};
+use super::{Context, outcome};
 use crate::arguments::StoreArguments;
 use crate::exit::Exit;
 use crate::messages::{self, Attempt, Failure};
@@ -10,7 +11,7 @@ use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use std::path::Path;
 
 pub(crate) fn run(arguments: &StoreArguments, context: Context<'_>) -> Result<Exit, Failure> {
-    let cache = open(&arguments.cache.cache)?;
+    let cache = open(&arguments.cache)?;
     let mut excludes = arguments.exclude.clone();
     if let Some(place) = place_in(&arguments.source, &arguments.cache.cache) {
         if place.as_os_str().is_empty() {

@@ -11,7 +11,7 @@ use crate::transfer::{ChunkSink, ChunkSource};
 use crate::workers::suitable_count;
 use btdt_ports::{
     ChunkEndpoint, Damage, Digest, HttpErrorKind, IoError, IoErrorKind, ObjectFault, PutOutcome,
-    RetryPolicy, TransferFailure, TransferFault,
+    Refusal, RetryPolicy, TransferFailure, TransferFault,
 };
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
