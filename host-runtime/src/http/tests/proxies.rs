@@ -45,12 +45,57 @@ fn https_through_a_tunnel() {
     assert_eq!(*lines.lock().unwrap(), [expected]);
 }
 
+fn upload(remote: &HttpRemote, url: &str) -> Result<HttpResponse<HttpBody>, HttpError> {
+    remote.upload_from(&request(Method::Put, url), &b"archive"[..])
+}
+
+#[test]
+fn uploads_through_a_proxy() {
+    let proxy = Server::new(|request, _| Reply::Keep(answer(200, "", &request.body)));
+    let remote = through(&format!("http://me:pass-word@{}", proxy.address), "", "");
+    let answer = upload(&remote, "http://cache.invalid:8707/x?key=k").unwrap();
+    assert_eq!(text(answer), "archive");
+    let received = proxy.received();
+    assert_eq!(received[0].line, "PUT http://cache.invalid:8707/x?key=k HTTP/1.1");
+    assert_eq!(received[0].header("host"), Some("cache.invalid:8707"));
+    assert_eq!(received[0].header("proxy-authorization"), Some("Basic bWU6cGFzcy13b3Jk"));
+}
+
+/// Opens tunnels to `target`, whatever is asked for.
+fn tunnel_to(target: std::net::SocketAddr) -> Server {
+    Server::raw(move |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let request = read_head(&mut reader).unwrap();
+        assert_eq!(request.line, "CONNECT localhost:443 HTTP/1.1");
+        assert_eq!(request.header("authorization"), None, "the token is not for the proxy");
+        let mut onward = std::net::TcpStream::connect(target).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n").unwrap();
+        let mut back = onward.try_clone().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut back, &mut stream));
+        let _ = std::io::copy(&mut reader, &mut onward);
+    })
+}
+
+#[test]
+fn tls_through_a_tunnel() {
+    let authority = super::tls::authority("ours");
+    let server = super::tls::issued(&authority, "localhost");
+    let proxy = tunnel_to(server.address);
+    let https = format!("http://{}", proxy.address);
+    let proxies = Proxies::Fixed(FixedProxies { https, ..FixedProxies::default() });
+    let root_certificates = vec![authority.pem().into_bytes()];
+    let remote = HttpRemote::new(Options { proxies, root_certificates, ..options() }).unwrap();
+    assert_eq!(text(remote.send(&get("https://localhost/x")).unwrap()), "secure");
+    assert_eq!(text(upload(&remote, "https://localhost/x").unwrap()), "secure");
+}
+
 #[test]
 fn proxies_that_do_not_help() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxy = format!("http://me:pass-word@{closed}");
     for url in ["http://cache.invalid/", "https://cache.invalid/"] {
         let error = failure(through(&proxy, &proxy, "").send(&get(url)));
+        assert_eq!(failure(upload(&through(&proxy, &proxy, ""), url)), error);
         assert_eq!(error.kind, HttpErrorKind::Proxy, "{}", error.detail);
         let expected = format!("through the proxy {closed}: connection refused");
         assert!(error.detail.ends_with(&expected), "{}", error.detail);
@@ -62,6 +107,7 @@ fn proxies_that_do_not_help() {
         let error = failure(through(&proxy, &proxy, "").send(&get(url)));
         assert_eq!(error.kind, HttpErrorKind::Proxy);
         assert!(error.detail.contains("asks for a name and a password"), "{}", error.detail);
+        assert_eq!(failure(upload(&through(&proxy, &proxy, ""), url)), error);
     }
     let error = failure(through("socks5://127.0.0.1:1", "", "").send(&get("http://h.invalid/")));
     assert_eq!(error.kind, HttpErrorKind::Proxy);

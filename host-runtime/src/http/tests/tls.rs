@@ -8,7 +8,7 @@ use std::io::BufReader;
 
 use super::server::{Server, answer, read_request};
 
-fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+pub(super) fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(rcgen::DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -37,7 +37,7 @@ fn server(certificate: CertificateDer<'static>, key: &KeyPair) -> Server {
     })
 }
 
-fn issued(by: &CertifiedIssuer<'static, KeyPair>, name: &str) -> Server {
+pub(super) fn issued(by: &CertifiedIssuer<'static, KeyPair>, name: &str) -> Server {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
     server(params.signed_by(&key, by).unwrap().der().clone(), &key)
@@ -50,6 +50,11 @@ fn trusting(bundles: &[String]) -> HttpRemote {
 
 fn ask(remote: &HttpRemote, server: &Server) -> Result<HttpResponse<HttpBody>, HttpError> {
     remote.send(&get(&format!("https://127.0.0.1:{}/", server.address.port())))
+}
+
+fn upload(remote: &HttpRemote, server: &Server) -> Result<HttpResponse<HttpBody>, HttpError> {
+    let url = format!("https://127.0.0.1:{}/", server.address.port());
+    remote.upload_from(&request(Method::Put, &url), &b"archive"[..])
 }
 
 #[test]
@@ -66,9 +71,11 @@ fn all_certificates_of_a_bundle_are_trusted() {
     for bundles in [vec![], vec![first.pem()]] {
         let error = failure(ask(&trusting(&bundles), &server));
         assert_eq!(error.kind, HttpErrorKind::Tls);
+        assert_eq!(failure(upload(&trusting(&bundles), &server)), error);
         assert!(error.detail.contains("issuer is unknown"), "{}", error.detail);
         assert!(error.detail.contains("--root-cert"), "{}", error.detail);
     }
+    assert_eq!(text(upload(&trusting_both, &server).unwrap()), "secure");
     let two_files = trusting(&[first.pem(), second.pem()]);
     assert_eq!(text(ask(&two_files, &server).unwrap()), "secure");
 }

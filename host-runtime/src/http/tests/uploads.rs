@@ -42,6 +42,9 @@ fn an_upload_arrives_whole() {
         assert_eq!(received[0].body.len(), size);
         assert!(received[0].body.iter().all(|byte| *byte == 7));
         assert_eq!(received[0].header("authorization"), Some("Bearer tok-secret"));
+        assert_eq!(received[0].line, "PUT /api/caches/c?key=k HTTP/1.1");
+        assert_eq!(received[0].header("host"), Some(&*server.address.to_string()));
+        assert!(received[0].header("user-agent").unwrap().starts_with("btdt/"));
     }
 }
 
@@ -160,6 +163,26 @@ fn a_server_that_takes_nothing() {
     let error = failure(hasty().upload_from(&put(&server), source));
     assert_eq!(error.kind, HttpErrorKind::TimedOut, "{error:?}");
     drop(keep);
+}
+
+#[test]
+fn uploads_that_reach_nobody() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (url, kind, detail) in [
+        (format!("http://{closed}/"), HttpErrorKind::Unreachable, "connection refused"),
+        ("http://no-such-host.invalid/".to_owned(), HttpErrorKind::Unresolved, "unknown host no"),
+    ] {
+        let source = Source { left: 10, fails: false };
+        let error = failure(remote().upload_from(&request(Method::Put, &url), source));
+        assert_eq!(error.kind, kind, "{error:?}");
+        assert!(error.detail.contains(detail), "{error:?}");
+    }
+    let server = Server::raw(|mut stream| {
+        read_request(&mut BufReader::new(&stream));
+        stream.write_all(b"SSH-2.0\r\n\r\n").unwrap();
+    });
+    let error = failure(remote().upload_from(&put(&server), Source { left: 10, fails: false }));
+    assert_eq!(error.kind, HttpErrorKind::Protocol, "{error:?}");
 }
 
 #[test]
