@@ -125,7 +125,15 @@ pub(super) async fn fill(
         let detail = format!("the answer of {} is larger than {limit} bytes", place(&url));
         Failure::lasting(HttpErrorKind::TooLarge, detail)
     };
-    if let Some(length) = response.content_length() {
+    let length = response.content_length();
+    let chunked = response.headers().contains_key(TRANSFER_ENCODING);
+    if length.is_none() && !chunked && response.status().is_success() {
+        // Such a body ends where the connection does, so that nobody can tell whether it is
+        // complete. In the message of an error that does not matter.
+        let detail = format!("the answer of {} does not say how long it is", place(&url));
+        return Err(Failure::lasting(HttpErrorKind::Protocol, detail));
+    }
+    if let Some(length) = length {
         if length > limit {
             return Err(too_large());
         }
@@ -205,13 +213,6 @@ impl IncomingBody for HttpBody {
         let error =
             |kind, why: &str| HttpError { kind, detail: format!("the answer of {from} {why}") };
         let headers = self.response.headers();
-        // Such a body ends where the connection does, so that nobody can tell whether it is
-        // complete. In the message of an error that does not matter.
-        let endless =
-            self.response.content_length().is_none() && !headers.contains_key(TRANSFER_ENCODING);
-        if endless && self.response.status().is_success() {
-            return Err(error(HttpErrorKind::Protocol, "does not say how long it is"));
-        }
         let Some(compression) = compression(headers) else {
             return Err(error(HttpErrorKind::Protocol, "is compressed in an unknown way"));
         };

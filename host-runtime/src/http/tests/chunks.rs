@@ -268,6 +268,9 @@ fn answers_about_missing_chunks_that_make_no_sense() {
         assert_eq!(result, Err(IoError::new(IoErrorKind::Transfer)));
         assert!(remote.failure().unwrap().url.ends_with("/missing"));
     }
+    // Nobody can tell whether that is all.
+    let server = Server::new(|_, _| Reply::Close(b"HTTP/1.1 200 X\r\n\r\n".to_vec()));
+    sink(&remote(), &server).existing(&digest).unwrap_err();
     let server = Server::new(|_, _| Reply::Keep(b"HTTP/1.1 204\r\n\r\n".to_vec()));
     assert!(sink(&remote(), &server).existing(&digest).unwrap().is_some());
 }

@@ -45,6 +45,56 @@ fn https_through_a_tunnel() {
     assert_eq!(*lines.lock().unwrap(), [expected]);
 }
 
+/// Not a test of its own: [`proxies_of_the_environment`] runs it in a process that has them.
+#[test]
+#[ignore = "needs an environment that another test makes"]
+fn in_an_environment() {
+    let remote = HttpRemote::new(Options { proxies: Proxies::Environment, ..options() }).unwrap();
+    for url in ["http://cache.invalid/", "https://cache.invalid/", "http://direct.invalid/"] {
+        let result = remote.send(&get(url)).map(|answer| answer.status);
+        println!("{url} {:?}", result.map_err(|error| error.kind));
+    }
+}
+
+#[test]
+fn proxies_of_the_environment() {
+    // A tunnel to nowhere, and an answer to everything else.
+    let proxy = Server::new(|request, _| {
+        Reply::Keep(answer(if request.line.starts_with("CONNECT") { 502 } else { 200 }, "", b""))
+    });
+    let url = format!("http://{}", proxy.address);
+    let (by_http, by_https) =
+        ("http://cache.invalid/ Ok(200)", "https://cache.invalid/ Err(Proxy)");
+    let cases: [(&[&str], &[&str]); 6] = [
+        (&["HTTP_PROXY"], &[by_http]),
+        (&["http_proxy"], &[by_http]),
+        (&["HTTPS_PROXY"], &[by_https]),
+        (&["https_proxy"], &[by_https]),
+        (&["ALL_PROXY"], &[by_http, by_https]),
+        (&["all_proxy"], &[by_http, by_https]),
+    ];
+    for (at, (names, by_proxy)) in cases.into_iter().enumerate() {
+        let no_proxy = if at % 2 == 0 { "NO_PROXY" } else { "no_proxy" };
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "http::tests::proxies::in_an_environment",
+                "--ignored",
+                "--nocapture",
+            ])
+            .env_clear()
+            .envs(names.iter().map(|name| (name, &url)))
+            .env(no_proxy, "other.invalid, direct.invalid")
+            .output()
+            .unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        for line in [by_http, by_https] {
+            assert_eq!(output.contains(line), by_proxy.contains(&line), "{names:?}: {output}");
+        }
+        assert!(output.contains("http://direct.invalid/ Err(Unresolved)"), "{names:?}: {output}");
+    }
+}
+
 fn upload(remote: &HttpRemote, url: &str) -> Result<HttpResponse<HttpBody>, HttpError> {
     remote.upload_from(&request(Method::Put, url), &b"archive"[..])
 }

@@ -17,6 +17,10 @@ pub(super) fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
 
 /// A server with that certificate, which counts nothing and answers "secure".
 fn server(certificate: CertificateDer<'static>, key: &KeyPair) -> Server {
+    server_at("127.0.0.1:0", certificate, key)
+}
+
+fn server_at(address: &str, certificate: CertificateDer<'static>, key: &KeyPair) -> Server {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut configuration = ServerConfig::builder_with_provider(provider)
@@ -27,7 +31,7 @@ fn server(certificate: CertificateDer<'static>, key: &KeyPair) -> Server {
         .unwrap();
     configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let configuration = Arc::new(configuration);
-    Server::raw(move |stream| {
+    Server::at(address, move |stream| {
         let connection = ServerConnection::new(Arc::clone(&configuration)).unwrap();
         let mut stream = BufReader::new(StreamOwned::new(connection, stream));
         while read_request(&mut stream).is_some() {
@@ -78,6 +82,21 @@ fn all_certificates_of_a_bundle_are_trusted() {
     assert_eq!(text(upload(&trusting_both, &server).unwrap()), "secure");
     let two_files = trusting(&[first.pem(), second.pem()]);
     assert_eq!(text(ask(&two_files, &server).unwrap()), "secure");
+}
+
+#[test]
+fn an_ipv6_literal_with_tls() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let (authority, key) = (authority("ours"), KeyPair::generate().unwrap());
+    let params = CertificateParams::new(["::1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap().der().clone();
+    let server = server_at("[::1]:0", certificate, &key);
+    let (remote, url) = (trusting(&[authority.pem()]), format!("https://{}/", server.address));
+    assert_eq!(text(remote.send(&get(&url)).unwrap()), "secure");
+    let answer = remote.upload_from(&request(Method::Put, &url), &b"archive"[..]);
+    assert_eq!(text(answer.unwrap()), "secure");
 }
 
 #[test]
