@@ -120,7 +120,7 @@ fn a_self_signed_certificate_that_is_named() {
         let key = KeyPair::generate().unwrap();
         let make = |name: &str| {
             let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-            params.is_ca = is_ca.clone();
+            params.is_ca = is_ca;
             params.self_signed(&key).unwrap()
         };
         let certificate = make("127.0.0.1");
