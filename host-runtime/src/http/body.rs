@@ -55,40 +55,9 @@ impl HttpBody {
         HttpBody { shared, response, replay, empty, _upload: upload }
     }
 
-    /// Everything that comes, as it comes.
-    fn collect(&mut self, limit: u64) -> Result<Vec<u8>, HttpError> {
-        let mut next = Some(std::mem::replace(&mut self.response, hollow()));
-        let mut replay = self.replay.take();
-        let first = next.as_ref().map(identity);
-        loop {
-            let Some(response) = next.take() else {
-                return Err(Failure::lasting(HttpErrorKind::Interrupted, "it was cut off").error);
-            };
-            let shared = Arc::clone(&self.shared);
-            let (result, buffer) = self
-                .shared
-                .run(async move {
-                    let mut buffer = Vec::new();
-                    let result = fill(&shared, response, &mut buffer, limit).await;
-                    (result, buffer)
-                })
-                .map_err(|failure| failure.error)?;
-            let failure = match result {
-                Ok(()) => return Ok(buffer),
-                Err(failure) => failure,
-            };
-            let again = replay
-                .as_mut()
-                .filter(|replay| failure.passing && replay.used < replay.policy.attempts);
-            let Some(replay) = again else { return Err(failure.error) };
-            self.shared.pause(delay(&replay.policy, replay.used, None));
-            let response = replay.send(&self.shared)?;
-            // Another answer does not belong to the headers that the caller has seen.
-            if Some(identity(&response)) != first {
-                return Err(failure.error);
-            }
-            next = Some(response);
-        }
+    #[cfg(test)]
+    pub(super) fn into_response(self) -> Response {
+        self.response
     }
 }
 
@@ -106,6 +75,35 @@ impl Replay {
     }
 }
 
+/// Everything that comes, as it comes. Asks again, where that is allowed, for what is cut off.
+fn collect(
+    shared: &Arc<Shared>,
+    mut response: Response,
+    mut replay: Option<Replay>,
+    limit: u64,
+) -> Result<Vec<u8>, HttpError> {
+    let first = identity(&response);
+    loop {
+        let on_network = Arc::clone(shared);
+        let read = shared.run(async move {
+            let mut buffer = Vec::new();
+            fill(&on_network, response, &mut buffer, limit).await.map(|()| buffer)
+        });
+        let failure = match read {
+            Ok(Ok(buffer)) => return Ok(buffer),
+            Ok(Err(failure)) | Err(failure) => failure,
+        };
+        let again = |replay: &&mut Replay| failure.passing && replay.used < replay.policy.attempts;
+        let Some(replay) = replay.as_mut().filter(again) else { return Err(failure.error) };
+        shared.pause(delay(&replay.policy, replay.used, None));
+        response = replay.send(shared)?;
+        // Another answer does not belong to the headers that the caller has seen.
+        if identity(&response) != first {
+            return Err(failure.error);
+        }
+    }
+}
+
 /// What of the headers has to be the same when a body is asked for again.
 fn identity(response: &Response) -> (u16, Vec<(String, Vec<u8>)>) {
     let matters = |name: &str| {
@@ -114,12 +112,6 @@ fn identity(response: &Response) -> (u16, Vec<(String, Vec<u8>)>) {
     let headers = response.headers().iter().filter(|(name, _)| matters(name.as_str()));
     let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
     (response.status().as_u16(), headers.collect())
-}
-
-/// What takes the place of an answer that is being read.
-fn hollow() -> Response {
-    // `http::Response` converts into the library's without a connection.
-    hyper::Response::new(reqwest::Body::default()).into()
 }
 
 /// Reads the rest of an answer to the end of `buffer`, which gets no longer than `limit`.
@@ -134,7 +126,15 @@ pub(super) async fn fill(
         let detail = format!("the answer of {} is larger than {limit} bytes", place(&url));
         Failure::lasting(HttpErrorKind::TooLarge, detail)
     };
-    if let Some(length) = response.content_length() {
+    let length = response.content_length();
+    let chunked = response.headers().contains_key(TRANSFER_ENCODING);
+    if length.is_none() && !chunked && response.status().is_success() {
+        // Such a body ends where the connection does, so that nobody can tell whether it is
+        // complete. In the message of an error that does not matter.
+        let detail = format!("the answer of {} does not say how long it is", place(&url));
+        return Err(Failure::lasting(HttpErrorKind::Protocol, detail));
+    }
+    if let Some(length) = length {
         if length > limit {
             return Err(too_large());
         }
@@ -206,7 +206,7 @@ impl IncomingBody for HttpBody {
     type Reader = TarArchive;
     type Sink = crate::transfer::Sink;
 
-    fn bytes(mut self, limit: u64) -> Result<Vec<u8>, HttpError> {
+    fn bytes(self, limit: u64) -> Result<Vec<u8>, HttpError> {
         if self.empty {
             return Ok(Vec::new());
         }
@@ -214,13 +214,6 @@ impl IncomingBody for HttpBody {
         let error =
             |kind, why: &str| HttpError { kind, detail: format!("the answer of {from} {why}") };
         let headers = self.response.headers();
-        // Such a body ends where the connection does, so that nobody can tell whether it is
-        // complete. In the message of an error that does not matter.
-        let endless =
-            self.response.content_length().is_none() && !headers.contains_key(TRANSFER_ENCODING);
-        if endless && self.response.status().is_success() {
-            return Err(error(HttpErrorKind::Protocol, "does not say how long it is"));
-        }
         let Some(compression) = compression(headers) else {
             return Err(error(HttpErrorKind::Protocol, "is compressed in an unknown way"));
         };
@@ -229,7 +222,7 @@ impl IncomingBody for HttpBody {
             Compression::None => limit,
             _ => limit.saturating_add(limit / 128).saturating_add(1024),
         };
-        let bytes = self.collect(compressed_limit)?;
+        let bytes = collect(&self.shared, self.response, self.replay, compressed_limit)?;
         decompress(bytes, compression, limit).map_err(|kind| match kind {
             HttpErrorKind::TooLarge => error(kind, &format!("is larger than {limit} bytes")),
             _ => error(kind, "does not decompress"),

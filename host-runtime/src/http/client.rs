@@ -8,6 +8,7 @@ use super::token::Bearer;
 use btdt_ports::{HttpErrorKind, Timestamp, TransferFailure};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -23,16 +24,6 @@ const IDLE_CONNECTIONS: usize = 64;
 /// For how long an idle connection is kept: less than any usual server keeps it.
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
-/// Which connections a request may use.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Connection {
-    /// One that was used before, or a new one.
-    Any,
-    /// A new one: an upload cannot be repeated when it turns out that the server has just closed
-    /// an idle one.
-    New,
-}
-
 /// What all requests of a remote share.
 pub(super) struct Shared {
     pub(super) bearer: Bearer,
@@ -41,12 +32,12 @@ pub(super) struct Shared {
     pub(super) clock: fn() -> Timestamp,
     pause: Option<Arc<dyn Pause>>,
     certificates: Vec<CertificateDer<'static>>,
-    user_agent: String,
+    pub(super) user_agent: String,
     failure: Mutex<Option<TransferFailure>>,
     runtime: OnceLock<Result<Runtime, Failure>>,
-    /// For each [`Connection`], without and with TLS: reading the system's certificates takes
-    /// longer than many requests.
-    clients: [OnceLock<Result<Client, Failure>>; 4],
+    tls: OnceLock<Result<Arc<ClientConfig>, Failure>>,
+    /// Without and with TLS: reading the system's certificates takes longer than many requests.
+    clients: [OnceLock<Result<Client, Failure>>; 2],
 }
 
 impl Shared {
@@ -62,6 +53,7 @@ impl Shared {
             user_agent: options.user_agent,
             failure: Mutex::new(None),
             runtime: OnceLock::new(),
+            tls: OnceLock::new(),
             clients: Default::default(),
         })
     }
@@ -97,21 +89,18 @@ impl Shared {
     }
 
     /// The client for a URL; `proxy_tls` where its proxy is spoken to with TLS.
-    pub(super) fn client(
-        &self,
-        url: &Url,
-        proxy_tls: bool,
-        connection: Connection,
-    ) -> Result<Client, Failure> {
+    pub(super) fn client(&self, url: &Url, proxy_tls: bool) -> Result<Client, Failure> {
         let tls = proxy_tls || url.scheme() == "https";
-        let index = usize::from(tls) + 2 * usize::from(connection == Connection::New);
-        self.clients[index].get_or_init(|| self.build(tls, connection)).clone()
+        self.clients[usize::from(tls)].get_or_init(|| self.build(tls)).clone()
     }
 
-    fn build(&self, tls: bool, connection: Connection) -> Result<Client, Failure> {
-        let configuration =
-            if tls { tls::configuration(&self.certificates)? } else { tls::unused()? };
-        let idle = if connection == Connection::Any { IDLE_CONNECTIONS } else { 0 };
+    /// How TLS is spoken.
+    pub(super) fn tls(&self) -> Result<Arc<ClientConfig>, Failure> {
+        self.tls.get_or_init(|| tls::configuration(&self.certificates).map(Arc::new)).clone()
+    }
+
+    fn build(&self, tls: bool) -> Result<Client, Failure> {
+        let configuration = if tls { ClientConfig::clone(&*self.tls()?) } else { tls::unused()? };
         let builder = Client::builder()
             .tls_backend_preconfigured(configuration)
             .http1_only()
@@ -121,7 +110,7 @@ impl Shared {
             .tcp_nodelay(true)
             .connect_timeout(self.timeouts.connect)
             .pool_idle_timeout(IDLE_TIME)
-            .pool_max_idle_per_host(idle);
+            .pool_max_idle_per_host(IDLE_CONNECTIONS);
         self.chooser.apply(builder)?.build().map_err(|error| {
             let detail = format!("connections cannot be made: {error}");
             Failure::lasting(HttpErrorKind::Unreachable, detail)

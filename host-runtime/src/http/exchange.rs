@@ -1,6 +1,6 @@
 //! One request and the beginning of its answer, redirections included.
 
-use super::client::{Connection, Shared};
+use super::client::Shared;
 use super::failures::{Failure, describe, place, wants_password};
 use super::redirect::{MAX_REDIRECTS, follow, is_redirect};
 use super::retry::{Attempt, retry_after};
@@ -92,7 +92,7 @@ pub(super) async fn exchange(
         } else if !outgoing.body.is_empty() {
             *request.body_mut() = Some(outgoing.body.clone().into());
         }
-        let answer = send(&shared, request, bearer.clone(), &progress, Connection::Any).await?;
+        let answer = send(&shared, request, bearer.clone(), &progress).await?;
         let status = answer.status().as_u16();
         let location = answer.headers().get(LOCATION).map(HeaderValue::as_bytes);
         let Some(location) = location.filter(|_| is_redirect(status)) else { return Ok(answer) };
@@ -107,12 +107,11 @@ pub(super) async fn exchange(
 }
 
 /// Sends one request, up to the headers of the answer.
-pub(super) async fn send(
+async fn send(
     shared: &Shared,
     mut request: Request,
     bearer: Option<HeaderValue>,
     progress: &Progress,
-    connection: Connection,
 ) -> Result<Response, Failure> {
     if let Some(bearer) = bearer {
         request.headers_mut().insert(AUTHORIZATION, bearer);
@@ -121,7 +120,7 @@ pub(super) async fn send(
     let proxy = shared.chooser.proxy_for(&url)?;
     let proxy_tls = proxy.as_ref().is_some_and(|proxy| proxy.tls);
     let proxy = proxy.map(|proxy| proxy.name);
-    let answer = shared.client(&url, proxy_tls, connection)?.execute(request);
+    let answer = shared.client(&url, proxy_tls)?.execute(request);
     match progress.watch(answer, shared.timeouts.idle).await {
         None => Err(Failure::silence(&url, shared.timeouts.idle)),
         Some(Err(error)) => Err(describe(&error, &url, proxy.as_deref(), shared.timeouts.connect)),
@@ -167,7 +166,11 @@ impl Progress {
     }
 
     /// The result of `future`; `None` if nothing moved for as long as `limit`.
-    async fn watch<T>(&self, future: impl Future<Output = T>, limit: Duration) -> Option<T> {
+    pub(super) async fn watch<T>(
+        &self,
+        future: impl Future<Output = T>,
+        limit: Duration,
+    ) -> Option<T> {
         let mut future = std::pin::pin!(future);
         loop {
             let before = self.taken.load(Ordering::Relaxed);

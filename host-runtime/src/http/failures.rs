@@ -6,6 +6,9 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+/// What the standard library says before it says why a name was not found.
+const LOOKUP: &str = "failed to lookup address information: ";
+
 /// A request that got no answer.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
@@ -49,7 +52,7 @@ pub(super) fn describe(
     proxy: Option<&str>,
     connect_timeout: Duration,
 ) -> Failure {
-    use HttpErrorKind::{Protocol, Proxy, TimedOut, Unreachable};
+    use HttpErrorKind::{Proxy, TimedOut};
     let chain = chain(error);
     let target = place(url);
     let reason = reason(&chain);
@@ -71,17 +74,10 @@ pub(super) fn describe(
         return unresolved(url.host_str().unwrap_or_default(), &reason);
     }
     if error.is_connect() {
-        return match find::<io::Error>(&chain) {
-            Some(io) if is_break(io) => interrupted(&target, &reason),
-            Some(io) if io.kind() == io::ErrorKind::InvalidData => {
-                Failure::lasting(HttpErrorKind::Tls, format!("TLS with {target} failed: {reason}"))
-            }
-            _ => Failure::passing(Unreachable, format!("could not connect to {target}: {reason}")),
-        };
+        return unconnected(&chain, &target);
     }
     if find::<hyper::Error>(&chain).is_some_and(hyper::Error::is_parse) {
-        let detail = format!("the answer of {target} is not HTTP: {reason}");
-        return Failure::lasting(Protocol, detail);
+        return not_http(&target, &reason);
     }
     if error.is_timeout() {
         return Failure::passing(TimedOut, format!("{target} did not answer: {reason}"));
@@ -92,6 +88,50 @@ pub(super) fn describe(
         }
         _ => interrupted(&target, &reason),
     }
+}
+
+/// What a failed connection for an upload means. `proxy` is who was being connected to, if not
+/// the server itself.
+pub(super) fn connecting(error: &io::Error, url: &Url, proxy: Option<&str>) -> Failure {
+    let chain = chain(error);
+    let (target, reason) = (place(url), reason(&chain));
+    if let Some(tls) = find::<rustls::Error>(&chain) {
+        return tls_failure(tls, &target);
+    }
+    if let Some(proxy) = proxy {
+        return proxy_failure(&[], proxy, &target, &reason);
+    }
+    if error.to_string().starts_with(LOOKUP) {
+        return unresolved(url.host_str().unwrap_or_default(), &reason);
+    }
+    unconnected(&chain, &target)
+}
+
+/// What an upload that got no answer means.
+pub(super) fn unanswered(error: &hyper::Error, url: &Url) -> Failure {
+    let chain = chain(error);
+    let (target, reason) = (place(url), reason(&chain));
+    if error.is_parse() { not_http(&target, &reason) } else { interrupted(&target, &reason) }
+}
+
+fn unconnected(chain: &[&(dyn Error + 'static)], target: &str) -> Failure {
+    let reason = reason(chain);
+    match find::<io::Error>(chain) {
+        Some(io) if is_break(io) => interrupted(target, &reason),
+        Some(io) if io.kind() == io::ErrorKind::InvalidData => {
+            let detail = format!("TLS with {target} failed: {reason}");
+            Failure::lasting(HttpErrorKind::Tls, detail)
+        }
+        _ => {
+            let detail = format!("could not connect to {target}: {reason}");
+            Failure::passing(HttpErrorKind::Unreachable, detail)
+        }
+    }
+}
+
+fn not_http(target: &str, reason: &str) -> Failure {
+    let detail = format!("the answer of {target} is not HTTP: {reason}");
+    Failure::lasting(HttpErrorKind::Protocol, detail)
 }
 
 fn interrupted(target: &str, reason: &str) -> Failure {
@@ -134,10 +174,15 @@ fn proxy_failure(texts: &[String], proxy: &str, target: &str, reason: &str) -> F
         return wants_password(proxy);
     }
     if says("tunnel error: unsuccessful") {
-        let detail = format!("the proxy {proxy} refuses connections to {target}");
-        return Failure::passing(HttpErrorKind::Proxy, detail);
+        return refused_tunnel(proxy, target);
     }
     let detail = format!("could not connect to {target} through the proxy {proxy}: {reason}");
+    Failure::passing(HttpErrorKind::Proxy, detail)
+}
+
+/// The proxy does not connect to the server.
+pub(super) fn refused_tunnel(proxy: &str, target: &str) -> Failure {
+    let detail = format!("the proxy {proxy} refuses connections to {target}");
     Failure::passing(HttpErrorKind::Proxy, detail)
 }
 
@@ -195,7 +240,7 @@ fn reason(chain: &[&(dyn Error + 'static)]) -> String {
     for error in chain {
         let io = error.downcast_ref::<io::Error>();
         let mut text = io.and_then(io_words).map_or_else(|| error.to_string(), str::to_owned);
-        text = text.trim_start_matches("failed to lookup address information: ").to_owned();
+        text = text.trim_start_matches(LOOKUP).to_owned();
         if LAYERS.iter().any(|layer| text.starts_with(layer)) {
             continue;
         }
@@ -212,7 +257,7 @@ fn reason(chain: &[&(dyn Error + 'static)]) -> String {
     }
 }
 
-fn is_break(error: &io::Error) -> bool {
+pub(super) fn is_break(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }

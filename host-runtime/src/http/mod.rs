@@ -13,6 +13,7 @@ mod archives;
 mod body;
 mod chunks;
 mod client;
+mod dial;
 mod exchange;
 mod failures;
 mod missing;

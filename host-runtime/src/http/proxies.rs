@@ -1,10 +1,12 @@
 //! Which requests go through a proxy.
 
+use super::dial::bare;
 use super::failures::Failure;
 use super::options::Proxies;
 use btdt_ports::HttpErrorKind;
 use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::header::HeaderValue;
 use reqwest::{ClientBuilder, NoProxy, Proxy, Url};
 
 /// The proxies of a client. reqwest decides by the same rules; here they are asked for what only
@@ -39,7 +41,10 @@ impl Chooser {
                 format!("the proxy {name} is one of SOCKS, and only those of HTTP are supported");
             return Err(Failure::lasting(HttpErrorKind::Proxy, detail));
         }
-        Ok(Some(ChosenProxy { name, tls: scheme == "https" }))
+        let tls = scheme == "https";
+        let host = bare(uri.host().unwrap_or_default()).to_owned();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Some(ChosenProxy { name, tls, host, port, authorization: chosen.basic_auth().cloned() }))
     }
 
     /// Makes a client use these proxies.
@@ -67,4 +72,9 @@ pub(super) struct ChosenProxy {
     pub(super) name: String,
     /// Whether it is spoken to with TLS.
     pub(super) tls: bool,
+    /// Without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// The value of `Proxy-Authorization`, if it wants one.
+    pub(super) authorization: Option<HeaderValue>,
 }

@@ -1,14 +1,19 @@
 //! Requests whose body is made while it is sent.
 
-use super::client::{Connection, Shared};
-use super::exchange::{Outgoing, Progress, send};
-use super::failures::{Failure, place};
+use super::client::Shared;
+use super::dial::Dialled;
+use super::exchange::{Outgoing, Progress};
+use super::failures::{Failure, place, unanswered, wants_password};
 use super::redirect::{follow, is_redirect};
 use btdt_ports::HttpErrorKind;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
-use reqwest::header::LOCATION;
-use reqwest::{Body, Request, Response};
+use hyper::client::conn::http1;
+use hyper::{Request, Uri};
+use reqwest::header::{
+    AUTHORIZATION, HOST, HeaderMap, HeaderValue, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
+};
+use reqwest::{Body, Response, ResponseBuilderExt, Url};
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -46,8 +51,7 @@ pub(super) fn upload(
     let progress = Arc::new(Progress::default());
     let (sender, pieces) = mpsc::channel(WAITING_PIECES);
     let (stop, stopped) = oneshot::channel();
-    let body =
-        PlanBody { pieces, stopped, progress: Arc::clone(&progress), rests: false, ended: false };
+    let body = PlanBody { pieces, stopped, progress: Arc::clone(&progress), ended: false };
     let seen = Arc::clone(&fault);
     thread::Builder::new()
         .name("btdt-upload".to_owned())
@@ -62,12 +66,9 @@ pub(super) fn upload(
             Failure::lasting(HttpErrorKind::Interrupted, detail)
         })?;
     let (url, method) = (outgoing.url.clone(), outgoing.method.clone());
-    let mut request = Request::new(outgoing.method, outgoing.url);
-    *request.headers_mut() = outgoing.headers;
-    *request.body_mut() = Some(Body::wrap(body));
     let on_network = Arc::clone(shared);
-    let answer = shared
-        .run(async move { send(&on_network, request, bearer, &progress, Connection::New).await })?;
+    let answer =
+        shared.run(async move { send(&on_network, outgoing, body, bearer, &progress).await })?;
     if let (Some(error), true) = (fault.get(), answer.is_err()) {
         let detail = format!("what is sent to {} could not be read: {error}", place(&url));
         return Err(Failure::lasting(HttpErrorKind::Interrupted, detail));
@@ -82,6 +83,83 @@ pub(super) fn upload(
         return Err(Failure::lasting(HttpErrorKind::Redirect, detail));
     }
     Ok((answer, stop))
+}
+
+/// Sends the request on a connection of its own, up to the headers of the answer.
+async fn send(
+    shared: &Shared,
+    outgoing: Outgoing,
+    body: PlanBody,
+    bearer: Option<HeaderValue>,
+    progress: &Progress,
+) -> Result<Response, Failure> {
+    let url = outgoing.url;
+    let proxy = shared.chooser.proxy_for(&url)?;
+    let io = Dialled::connect(shared, &url, proxy.as_ref()).await?.into_io();
+    let failed = |error: hyper::Error| unanswered(&error, &url);
+    let (mut sender, connection) = http1::handshake(io).await.map_err(failed)?;
+    // Its failure is that of the request.
+    tokio::spawn(async move { drop(connection.await) });
+    // Plain HTTP is the proxy's to answer.
+    let proxy = proxy.filter(|_| url.scheme() == "http");
+    let mut request = Request::new(body);
+    *request.method_mut() = outgoing.method;
+    *request.headers_mut() = outgoing.headers;
+    let authorization = proxy.as_ref().and_then(|proxy| proxy.authorization.clone());
+    add_headers(request.headers_mut(), shared, &url, bearer, authorization)?;
+    *request.uri_mut() = request_target(&url, proxy.is_some())?;
+    let answer = match progress.watch(sender.send_request(request), shared.timeouts.idle).await {
+        None => return Err(Failure::silence(&url, shared.timeouts.idle)),
+        Some(answer) => answer.map_err(failed)?,
+    };
+    match proxy {
+        Some(proxy) if answer.status().as_u16() == 407 => Err(wants_password(&proxy.name)),
+        _ => {
+            let (parts, body) = answer.into_parts();
+            let builder = hyper::Response::builder().status(parts.status).url(url.clone());
+            let mut answer = builder.body(Body::wrap(body)).map_err(|_| invalid())?;
+            *answer.headers_mut() = parts.headers;
+            Ok(answer.into())
+        }
+    }
+}
+
+fn invalid() -> Failure {
+    Failure::lasting(HttpErrorKind::Protocol, "the upload is not a valid request")
+}
+
+/// Whole for a proxy, else without scheme and host.
+fn request_target(url: &Url, whole: bool) -> Result<Uri, Failure> {
+    let mut text = url.path().to_owned();
+    if let Some(query) = url.query() {
+        text = format!("{text}?{query}");
+    }
+    if whole {
+        text = format!("{}://{}{text}", url.scheme(), place(url));
+    }
+    text.parse().map_err(|_| invalid())
+}
+
+/// The headers that belong to the connection and the user.
+fn add_headers(
+    headers: &mut HeaderMap,
+    shared: &Shared,
+    url: &Url,
+    bearer: Option<HeaderValue>,
+    proxy_authorization: Option<HeaderValue>,
+) -> Result<(), Failure> {
+    let host = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    headers.insert(HOST, HeaderValue::from_str(&host).map_err(|_| invalid())?);
+    let agent = HeaderValue::from_str(&shared.user_agent).map_err(|_| invalid())?;
+    headers.insert(USER_AGENT, agent);
+    if let Some(bearer) = bearer {
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    if let Some(authorization) = proxy_authorization {
+        headers.insert(PROXY_AUTHORIZATION, authorization);
+    }
+    Ok(())
 }
 
 /// Reads to the end and says so; an error where it cannot be read. Stops silently where nobody
@@ -116,7 +194,6 @@ struct PlanBody {
     /// Resolves when nobody is interested in the upload any more.
     stopped: oneshot::Receiver<()>,
     progress: Arc<Progress>,
-    rests: bool,
     ended: bool,
 }
 
@@ -134,17 +211,9 @@ impl HttpBody for PlanBody {
         if Pin::new(&mut self.stopped).poll(context).is_ready() {
             return Poll::Ready(Some(Err(io::Error::other("the upload was given up"))));
         }
-        // The connection looks for an answer between two pieces: once the server has closed the
-        // connection, a failed write hides what it said before.
-        self.rests = !self.rests;
-        if self.rests {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         let polled = self.pieces.poll_recv(context);
         if polled.is_pending() {
             self.progress.note_starved();
-            self.rests = true;
         }
         Poll::Ready(match ready!(polled) {
             Some(Piece::Data(data)) => {
