@@ -15,4 +15,5 @@ pub mod http;
 pub mod storage;
 pub mod transfer;
 pub mod tree;
+pub mod units;
 pub mod workers;
