@@ -41,7 +41,7 @@ where
         tracing_subscriber::fmt::layer::<Registry>().with_writer(writer).log_internal_errors(false);
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match config.format {
         LogFormat::Text => {
-            layer.with_ansi(colours).fmt_fields(PlainFields).event_format(PlainLines).boxed()
+            layer.fmt_fields(PlainFields).event_format(PlainLines { colours }).boxed()
         }
         LogFormat::Json => layer
             .json()
@@ -67,7 +67,10 @@ fn filter(level: LogLevel) -> Targets {
 }
 
 /// `2026-01-31T12:00:00.123456Z INFO message field=value`
-struct PlainLines;
+struct PlainLines {
+    /// Whether the level stands out; only terminals can show that.
+    colours: bool,
+}
 
 impl<S, N> FormatEvent<S, N> for PlainLines
 where
@@ -88,7 +91,7 @@ where
             Level::DEBUG => ("34", "DEBUG"),
             Level::TRACE => ("35", "TRACE"),
         };
-        if writer.has_ansi_escapes() {
+        if self.colours {
             write!(writer, " \x1b[{colour}m{level}\x1b[0m")?;
         } else {
             write!(writer, " {level}")?;
@@ -190,3 +193,6 @@ fn is_dangerous(character: char) -> bool {
             '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
+
+#[cfg(test)]
+mod tests;
