@@ -1,5 +1,7 @@
 //! Configuration of the server: files, variables, messages, and the example deployments.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "config_environment.rs"]
 mod environment;
 #[path = "config_files.rs"]

@@ -3,7 +3,7 @@
 use super::error::{ConfigError, Problem};
 use super::node::{Node, Origin, Table, Value};
 use super::sources::PREFIX;
-use super::suggest::nearest;
+use super::suggest::{longer, nearest};
 use std::cell::RefCell;
 
 /// What was found to be wrong, while all of it is read.
@@ -39,6 +39,11 @@ impl Problems {
                 Err(warning) => warnings.push(warning),
             }
         }
+        // In the order of the file; what is missing, and variables, come after it.
+        problems.sort_by_key(|problem| match &problem.origin {
+            Some(Origin::File { line, .. }) => *line,
+            _ => usize::MAX,
+        });
         if problems.is_empty() { Ok(warnings) } else { Err(ConfigError { problems }) }
     }
 }
@@ -62,28 +67,26 @@ impl Unknown {
                     None => return Err(format!("The variable {name} means nothing to the server")),
                 }
             }
-            _ => {
-                let mut message = "unknown key; ".to_owned();
-                message.push_str(&self.hint(known));
-                message
-            }
+            _ => format!("unknown key{}", self.hint(known)),
         };
         Ok(Problem { origin: Some(self.origin), key, message })
     }
 
     /// What may have been meant by a key of the file, and what is allowed in its place.
     fn hint(&self, known: &[(String, &'static str)]) -> String {
-        let here = || known.iter().filter(|(section, _)| *section == self.section);
-        let mut hint = String::new();
-        if let Some(near) = nearest(&self.key, here().map(|(_, key)| *key)) {
-            hint = format!("did you mean `{near}`? ");
+        let here = || known.iter().filter(|(s, _)| *s == self.section).map(|(_, key)| *key);
+        let mut hint = ". ".to_owned();
+        if let Some(near) = nearest(&self.key, here()) {
+            hint = format!("; did you mean `{near}`? ");
         } else if let Some((section, _)) = known.iter().find(|(_, key)| *key == self.key) {
             hint = match section.as_str() {
-                "" => "it belongs above the first [section] of the file. ".to_owned(),
-                section => format!("it belongs in [{section}]. "),
+                "" => "; it belongs above the first [section] of the file. ".to_owned(),
+                section => format!("; it belongs in [{section}]. "),
             };
+        } else if let Some(near) = longer(&self.key, here()) {
+            hint = format!("; did you mean `{near}`? ");
         }
-        let allowed: Vec<String> = here().map(|(_, key)| format!("`{key}`")).collect();
+        let allowed: Vec<String> = here().map(|key| format!("`{key}`")).collect();
         format!("{hint}Allowed here: {}", allowed.join(", "))
     }
 }

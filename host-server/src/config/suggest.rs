@@ -11,6 +11,20 @@ pub(super) fn nearest<'a>(
     nearest.filter(|(distance, _)| *distance <= allowed).map(|(_, candidate)| candidate)
 }
 
+/// The only candidate that has all words of `key` in this order: `max_size` is half of
+/// `max_cache_size`.
+pub(super) fn longer<'a>(
+    key: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let has_all = |candidate: &&str| {
+        let mut words = candidate.split('_');
+        key.split('_').all(|wanted| words.any(|word| word.eq_ignore_ascii_case(wanted)))
+    };
+    let mut found = candidates.into_iter().filter(has_all);
+    found.next().filter(|_| found.next().is_none())
+}
+
 /// How many letters have to be added, taken away or changed, case aside.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.to_lowercase().chars().collect();
@@ -50,5 +64,14 @@ mod tests {
         assert_eq!(nearest("pat", known), Some("path"));
         assert_eq!(nearest("zz", known), None);
         assert_eq!(nearest("x", []), None);
+    }
+
+    #[test]
+    fn words_that_were_left_out() {
+        let known = ["cache_expiration", "max_cache_size", "max_body_size"];
+        assert_eq!(longer("max_body", known), Some("max_body_size"));
+        assert_eq!(longer("expiration", known), Some("cache_expiration"));
+        assert_eq!(longer("max_size", known), None, "two of them");
+        assert_eq!(longer("size_max", known), None);
     }
 }

@@ -1,3 +1,7 @@
+//! Lines of the log: their form, and that values cannot forge them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use super::*;
 use std::io::Write;
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,7 @@
+//! Certificates in all their forms, and their replacement, with real handshakes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use super::*;
 use crate::config::Secret;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
