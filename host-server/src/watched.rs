@@ -90,6 +90,11 @@ impl Stamp {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
+
+    /// Whether a write after the second `now` would certainly get another time.
+    fn is_settled(&self, now: i64) -> bool {
+        self.modified.0.max(self.changed.0).saturating_add(RACY) < now
+    }
 }
 
 impl<T, E: std::error::Error + 'static> Watched<T, E> {
@@ -157,8 +162,8 @@ fn look<E: std::error::Error>(
     limit: u64,
 ) -> Result<(Seen, Vec<Vec<u8>>), WatchError<E>> {
     let stamps = stamps(paths)?;
-    let newest = stamps.iter().map(|stamp| stamp.modified.0.max(stamp.changed.0)).max();
-    let settled = newest.is_none_or(|newest| newest.saturating_add(RACY) < clock::now().seconds);
+    let now = clock::now().seconds;
+    let settled = stamps.iter().all(|stamp| stamp.is_settled(now));
     let contents =
         paths.iter().map(|path| read(path, limit)).collect::<Result<Vec<_>, WatchError<E>>>()?;
     let mut hasher = Sha256::new();
@@ -224,6 +229,41 @@ mod tests {
         assert_eq!(watched.check().unwrap(), Change::None);
         fs::write(&path, "2").unwrap();
         assert_eq!(watched.check().unwrap(), Change::None, "the content is the same");
+    }
+
+    #[test]
+    fn times_can_be_relied_on_when_they_are_past() {
+        let stamp = |modified, changed| Stamp {
+            device: 1,
+            inode: 1,
+            size: 1,
+            modified: (modified, 0),
+            changed: (changed, 0),
+        };
+        for (modified, changed, settled) in [
+            (100, 100, true),
+            (104, 100, false),
+            (100, 104, false),
+            (105, 105, false),
+            (1_000, 100, false),
+            (i64::MAX, 100, false),
+        ] {
+            assert_eq!(stamp(modified, changed).is_settled(105), settled, "{modified} {changed}");
+        }
+    }
+
+    #[test]
+    fn what_has_not_settled_is_read_again() {
+        let directory = TempDir::new().unwrap();
+        let path = file(&directory, "1");
+        let watched = watch(&path);
+        assert!(!watched.seen.lock().unwrap().settled, "it was written a moment ago");
+        // A change within the same tick: neither time nor size tell.
+        watched.seen.lock().unwrap().stamps = {
+            fs::write(&path, "2").unwrap();
+            stamps::<ParseIntError>(&watched.paths).unwrap()
+        };
+        assert_eq!(watched.check().unwrap(), Change::Replaced);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
 use std::fs;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -57,6 +58,11 @@ impl Authority {
 
     /// Shakes hands, and gives the certificate that the client saw.
     fn handshake(&self, tls: &Tls) -> Vec<u8> {
+        let (client, _) = self.connect(tls);
+        client.peer_certificates().unwrap()[0].to_vec()
+    }
+
+    fn connect(&self, tls: &Tls) -> (ClientConnection, ServerConnection) {
         let mut client = self.client();
         let mut server = ServerConnection::new(tls.server_config()).unwrap();
         while client.is_handshaking() || server.is_handshaking() {
@@ -64,17 +70,22 @@ impl Authority {
             client.write_tls(&mut wire).unwrap();
             server.read_tls(&mut wire.as_slice()).unwrap();
             server.process_new_packets().unwrap();
-            wire.clear();
-            while server.wants_write() {
-                server.write_tls(&mut wire).unwrap();
-            }
-            let mut rest = wire.as_slice();
-            while !rest.is_empty() {
-                client.read_tls(&mut rest).unwrap();
-                client.process_new_packets().unwrap();
-            }
+            answer(&mut server, &mut client);
         }
-        client.peer_certificates().unwrap()[0].to_vec()
+        (client, server)
+    }
+}
+
+/// Brings to the client all that the server has to say.
+fn answer(server: &mut ServerConnection, client: &mut ClientConnection) {
+    let mut wire = Vec::new();
+    while server.wants_write() {
+        server.write_tls(&mut wire).unwrap();
+    }
+    let mut rest = wire.as_slice();
+    while !rest.is_empty() {
+        client.read_tls(&mut rest).unwrap();
+        client.process_new_packets().unwrap();
     }
 }
 
@@ -257,12 +268,20 @@ fn a_new_certificate_is_used_without_a_break() {
 fn a_connection_outlives_its_certificate() {
     let authority = Authority::new();
     let tls = Tls::load(&authority.issue("one")).unwrap();
-    let server = ServerConnection::new(tls.server_config()).unwrap();
+    let (mut client, mut server) = authority.connect(&tls);
     authority.issue("two");
-    tls.check().unwrap();
-    drop(server);
-    let keystore_config = keystore(&authority, "x", &[]);
-    let tls = Tls::load(&keystore_config).unwrap();
+    assert_eq!(tls.check().unwrap(), Change::Replaced);
+    server.writer().write_all(b"still here").unwrap();
+    answer(&mut server, &mut client);
+    let mut received = [0; 10];
+    client.reader().read_exact(&mut received).unwrap();
+    assert_eq!(&received, b"still here");
+}
+
+#[test]
+fn a_new_keystore_is_used() {
+    let authority = Authority::new();
+    let tls = Tls::load(&keystore(&authority, "x", &[])).unwrap();
     let first = authority.handshake(&tls);
     keystore(&authority, "x", &["-legacy"]);
     assert_eq!(tls.check().unwrap(), Change::Replaced);
