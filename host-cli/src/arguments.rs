@@ -1,6 +1,6 @@
 //! What users type. The texts here are the help.
 
-use crate::units::{parse_age, parse_size};
+use btdt_host_runtime::units::{parse_age, parse_size};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 

@@ -10,7 +10,6 @@ mod environment;
 mod exit;
 mod messages;
 mod printer;
-mod units;
 
 pub use printer::Printer;
 

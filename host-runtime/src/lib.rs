@@ -17,4 +17,5 @@ pub mod random;
 pub mod storage;
 pub mod transfer;
 pub mod tree;
+pub mod units;
 pub mod workers;

@@ -1,3 +1,8 @@
 //! The binary `btdt-server`.
 
-fn main() {}
+use btdt_server::Server;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(btdt_server::run(std::env::args_os(), std::env::vars_os(), &Server::default()))
+}

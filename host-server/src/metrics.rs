@@ -112,7 +112,12 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register("requests", "Requests answered", self.requests.clone());
         let help = "Time from the head of a request to the end of its answer";
-        registry.register_with_unit("request_duration", help, Unit::Seconds, self.durations.clone());
+        registry.register_with_unit(
+            "request_duration",
+            help,
+            Unit::Seconds,
+            self.durations.clone(),
+        );
         let help = "Bodies received";
         registry.register_with_unit("received", help, Unit::Bytes, self.received.clone());
         registry.register_with_unit("sent", "Bodies sent", Unit::Bytes, self.sent.clone());

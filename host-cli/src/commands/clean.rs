@@ -5,8 +5,8 @@ use super::{Context, outcome};
 use crate::arguments::CleanArguments;
 use crate::exit::Exit;
 use crate::messages::{Attempt, Failure};
-use crate::units::{show_count, show_size};
 use btdt_host_runtime::engine::client;
+use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &CleanArguments, context: Context<'_>) -> Result<Exit, Failure> {
     let cache = open(&arguments.cache)?;

@@ -5,9 +5,9 @@ use super::{Context, outcome};
 use crate::arguments::RestoreArguments;
 use crate::exit::Exit;
 use crate::messages::{self, Attempt, Failure};
-use crate::units::{show_count, show_size};
 use btdt_host_runtime::engine::client;
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
+use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &RestoreArguments, context: Context<'_>) -> Result<Exit, Failure> {
     let cache = open(&arguments.cache)?;

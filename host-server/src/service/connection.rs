@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 
 /// Headers of one request.
 const MAX_HEADERS: usize = 100;
@@ -91,7 +92,7 @@ impl Acceptor {
         match &self.tls {
             None => self.exchange(stream).await,
             Some(tls) => {
-                let accepting = tls.acceptor().accept(stream);
+                let accepting = TlsAcceptor::from(tls.server_config()).accept(stream);
                 self.exchange(tokio::time::timeout(limits.header_timeout, accepting).await??).await
             }
         }

@@ -130,7 +130,8 @@ fn visible(headers: &HeaderMap, id: &str) -> Vec<(String, String)> {
 
 impl Exchange {
     async fn run(&mut self, body: Incoming) -> Result<Response<ResponseBody>, Refusal> {
-        let (head, settings, is_head) = (Arc::clone(&self.head), self.service.settings, self.is_head);
+        let (head, settings, is_head) =
+            (Arc::clone(&self.head), self.service.settings, self.is_head);
         let decided = self.service.ask(move |session| {
             let answer = session.handle(&head, settings)?;
             Ok(match answer {
@@ -169,12 +170,11 @@ impl Exchange {
         let _memory = self.memory(most.saturating_mul(DECODED_MANIFEST)).await?;
         let body = receiver.collect(limit).await?;
         let (head, settings) = (Arc::clone(&self.head), self.service.settings);
-        let answered = self.service.ask(move |session| {
-            match receive::decompress(body, encoding, limit) {
+        let answered =
+            self.service.ask(move |session| match receive::decompress(body, encoding, limit) {
                 Ok(body) => Ok(Ok(session.with_bytes(&head, settings, &body)?)),
                 Err(fault) => Ok(Err(fault)),
-            }
-        });
+            });
         prepare(answered.await??, self.is_head).map_err(Refusal::Sent)
     }
 
@@ -259,8 +259,8 @@ impl Exchange {
         if let (Some(cache), Some(lookup)) = (&response.cache, response.lookup) {
             self.service.metrics.looked_up(cache, lookup == Lookup::Hit);
         }
-        let mut status = StatusCode::from_u16(response.status)
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut status =
+            StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut headers = HeaderMap::with_capacity(response.headers.len() + 4);
         for (name, value) in &response.headers {
             let name = HeaderName::from_bytes(name.as_bytes());
@@ -328,10 +328,9 @@ impl Exchange {
     fn refuse(&self, refusal: &Refusal) -> Response<ResponseBody> {
         let request_id = self.id.as_str();
         let (status, detail) = match refusal {
-            Refusal::Unanswered(Unanswered::Saturated) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The server has too much to do. Try again later.",
-            ),
+            Refusal::Unanswered(Unanswered::Saturated) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "The server has too much to do. Try again later.")
+            }
             Refusal::Unanswered(Unanswered::Broken(reason)) => {
                 tracing::error!(request_id, ?reason, "The core could not answer");
                 (StatusCode::INTERNAL_SERVER_ERROR, "The server has an internal error.")

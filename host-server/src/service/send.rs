@@ -101,9 +101,10 @@ impl ResponseBody {
         let (sender, from) = mpsc::channel(QUEUED_BLOCKS);
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let written = plan.into_reader().map_err(SendFault::from).and_then(|reader| {
-                Pump { to: sender.clone() }.run(reader, encoding)
-            });
+            let written = plan
+                .into_reader()
+                .map_err(SendFault::from)
+                .and_then(|reader| Pump { to: sender.clone() }.run(reader, encoding));
             if let Err(fault) = written {
                 // Where nobody listens any more, nobody needs to know.
                 let _ = sender.blocking_send(Err(fault));

@@ -1,4 +1,4 @@
-//! Sizes and ages as people write them.
+//! Sizes and times as people write them: on command lines, in configuration files, in messages.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ const LARGE_SIZE_UNITS: [(&str, u64); 6] = [
 ///
 /// # Errors
 /// What is wrong with it, for the user.
-pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let mut rest = text.trim_start();
     if rest.is_empty() {
         return Err("a size is needed, for example 500MiB or 10GB".to_owned());
@@ -78,13 +78,28 @@ fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
 ///
 /// # Errors
 /// What is wrong with it, for the user.
-pub(crate) fn parse_age(text: &str) -> Result<u64, String> {
-    let age: Duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+pub fn parse_age(text: &str) -> Result<u64, String> {
+    let age = parse_duration(text)?;
     Ok(age.as_secs().saturating_add(u64::from(age.subsec_nanos() > 0)))
 }
 
+/// Reads a length of time: `30s`, `10min`, `7days`, `1h 30min`, `250ms`.
+///
+/// # Errors
+/// What is wrong with it, for the user.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// A length of time for people, in the way that [`parse_duration`] reads it.
+#[must_use]
+pub fn show_duration(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
 /// A size for people, with a binary unit.
-pub(crate) fn show_size(bytes: u64) -> String {
+#[must_use]
+pub fn show_size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -99,7 +114,8 @@ pub(crate) fn show_size(bytes: u64) -> String {
 }
 
 /// A count with its noun.
-pub(crate) fn show_count(count: u64, one: &str, many: &str) -> String {
+#[must_use]
+pub fn show_count(count: u64, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }
 
@@ -137,6 +153,19 @@ mod tests {
         assert_eq!(parse_age("1ms"), Ok(1));
         assert_eq!(parse_age("0s"), Ok(0));
         assert!(parse_age("100000000000000y").is_err());
+    }
+
+    #[test]
+    fn durations_are_read_as_they_are_shown() {
+        for seconds in [0, 1, 59, 60, 3600, 86_400, 7 * 86_400, 123_456_789] {
+            for nanoseconds in [0, 1, 250_000_000] {
+                let duration = Duration::new(seconds, nanoseconds);
+                assert_eq!(parse_duration(&show_duration(duration)), Ok(duration));
+            }
+        }
+        for text in ["", "7", "ten minutes", "-1s", "1 parsec"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,0 +1,44 @@
+//! What the commands print; nothing else in the server prints. The log is elsewhere.
+
+use std::io::{self, Write};
+
+/// A line of a result, on standard output. Whoever closes a pipe does not want the rest.
+pub(crate) fn line(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{}", escape(text));
+}
+
+/// Something that deserves attention, on standard error.
+pub(crate) fn warning(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "Warning: {}", escape(text));
+}
+
+/// Why nothing came of it, on standard error; may have several lines.
+pub(crate) fn failure(text: &str) {
+    let lines: Vec<String> = text.lines().map(escape).collect();
+    let _ = writeln!(io::stderr().lock(), "Error: {}", lines.join("\n"));
+}
+
+/// What the argument parser has to say: help and version are results, the rest are errors.
+pub(crate) fn usage(error: &clap::Error) -> u8 {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+        2
+    } else {
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+        0
+    }
+}
+
+/// The text without characters that could forge lines or colours.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
