@@ -51,15 +51,13 @@ fn altered_bits_never_panic_and_never_go_unnoticed_where_there_is_a_checksum() {
     let whole = receive(&bytes, Compression::None).unwrap();
     for (compression, compressed) in forms(&bytes) {
         for at in 0..compressed.len() {
-            for bit in [0x01, 0x10, 0x80] {
-                let mut altered = compressed.clone();
-                altered[at] ^= bit;
-                let received = receive(&altered, compression);
-                // Of gzip's header, some fields mean nothing; nor does one bit of zstd's.
-                let checked = compression != Compression::None;
-                if checked && let Ok(received) = received {
-                    assert_eq!(received, whole, "{compression:?}, byte {at}");
-                }
+            let mut altered = compressed.clone();
+            altered[at] ^= [0x01, 0x10, 0x80][at % 3];
+            let received = receive(&altered, compression);
+            // Of gzip's header, some fields mean nothing; nor does one bit of zstd's.
+            let checked = compression != Compression::None;
+            if checked && let Ok(received) = received {
+                assert_eq!(received, whole, "{compression:?}, byte {at}");
             }
         }
     }
