@@ -2,7 +2,7 @@
 
 use btdt_host_runtime::storage::codec::sha256;
 use btdt_host_runtime::storage::{FilesystemStorage, MemoryStorage};
-use btdt_host_runtime::transfer::{Sink, Source};
+use btdt_host_runtime::transfer::{Sink, Source, StoredForms};
 use btdt_ports::{Digest, ObjectKind, Objects, Records, SweepId, Timestamp};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 pub(crate) const HOUR: u64 = 3600;
 
 pub(crate) trait Backend: Sync {
-    type Storage: Objects<Sink = Sink, Source = Source> + Records + Sync;
+    type Storage: Objects<Sink = Sink, Source = Source> + Records + StoredForms + Sync;
 
     fn storage(&self) -> &Self::Storage;
 

@@ -1,6 +1,6 @@
 //! What every backend of a cache promises, and what each of them adds.
 //!
-//! The tests of `objects`, `aside`, `records` and `concurrency` know only the ports, and run over
+//! The tests of `objects`, `aside`, `records`, `stored` and `concurrency` know only the ports, and run over
 //! every backend. `filesystem` breaks files and directories; `codec` tests the stored form.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -12,6 +12,7 @@ mod concurrency;
 mod filesystem;
 mod objects;
 mod records;
+mod stored;
 
 /// Runs each of these tests over each backend.
 macro_rules! suite {
@@ -71,6 +72,19 @@ suite! {
         lists_observe_the_prefix
         only_proper_names_are_taken
         records_have_a_largest_size
+    }
+    stored {
+        a_stored_form_is_read_as_it_is
+        a_stored_form_set_aside_is_found
+        what_is_not_intact_is_not_opened
+        a_stored_form_is_kept_as_it_is
+        a_stored_form_that_is_there_is_not_new
+        a_damaged_object_is_replaced_by_a_stored_form
+        a_remnant_is_replaced_by_a_stored_form
+        a_stored_form_damaged_in_any_byte_is_refused
+        a_stored_form_of_another_size_is_refused
+        a_stored_form_beyond_the_limit_is_refused
+        a_stored_form_longer_than_it_need_be_is_refused
     }
     concurrency {
         threads_can_put_the_same_object

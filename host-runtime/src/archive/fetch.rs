@@ -168,7 +168,7 @@ impl Fetcher {
     pub(super) fn start(plan: Arc<TarPlan>) -> Self {
         let suitable = plan.source.suitable_workers();
         let ahead = suitable.clamp(AHEAD, MAX_AHEAD);
-        let most = (ahead + KEPT).min(plan.chunks.len());
+        let most = (ahead + KEPT).min(plan.chunks.len() + 1);
         let lease = plan.read_ahead.take(most.saturating_sub(1));
         let slots = 1 + lease.chunks;
         let kept = KEPT.min(slots - 1).max(1);

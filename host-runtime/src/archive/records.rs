@@ -149,9 +149,9 @@ mod tests {
 
     #[test]
     fn records_are_read_by_their_length() {
-        let extensions = read(b"13 path=a\nb=\n19 linkpath=\xff\xfe/x\n10 size=7\n").unwrap();
+        let extensions = read(b"13 path=a\nb=\n17 linkpath=\xff\xfe/x\n10 size=7\n").unwrap();
         assert_eq!(extensions.path.as_deref(), Some(&b"a\nb="[..]));
-        assert_eq!(extensions.link.as_deref(), None);
+        assert_eq!(extensions.link.as_deref(), Some(&b"\xff\xfe/x"[..]));
         assert_eq!(extensions.size, Some(7));
     }
 
@@ -165,16 +165,16 @@ mod tests {
             b"0 path=a\n",
             b"2 \n",
             b"3 \n",
-            b"9 path=a\n",
+            b"8 path=a\n",
             b"11 path=a\n",
             b"10 path=a ",
             b"99999999999999999999 path=a\n",
             b"-1 path=a\n",
             b"8 patha\n",
             b"11 size=-1\n",
-            b"31 size=99999999999999999999999\n",
+            b"32 size=99999999999999999999999\n",
             b"11 mtime=x\n",
-            b"12 mtime=1.\xff\n",
+            b"13 mtime=1.\xff\n",
         ] {
             assert_eq!(read(records), Err(ArchiveFault::Malformed), "{records:?}");
         }
