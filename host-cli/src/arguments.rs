@@ -1,5 +1,6 @@
 //! What users type. The texts here are the help.
 
+use crate::token::TokenArguments;
 use btdt_host_runtime::units::{parse_age, parse_size};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ pub enum Command {
     Hash(HashArguments),
     Restore(RestoreArguments),
     Store(StoreArguments),
+    Token(TokenArguments),
 }
 
 /// Which cache.

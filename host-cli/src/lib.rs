@@ -10,6 +10,7 @@ mod environment;
 mod exit;
 mod messages;
 mod printer;
+pub mod token;
 
 pub use printer::Printer;
 
@@ -46,6 +47,7 @@ pub fn run(
         Command::Hash(arguments) => commands::hash::run(&arguments, context),
         Command::Restore(arguments) => commands::restore::run(&arguments, context),
         Command::Store(arguments) => commands::store::run(&arguments, context),
+        Command::Token(arguments) => commands::token::run(&arguments, printer),
     };
     match done {
         Ok(exit) => exit.code(),

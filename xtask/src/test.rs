@@ -24,7 +24,7 @@ struct Tally {
 /// # Errors
 /// When anything can't be built, a test fails, or the style checks find something.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    test_tools::ensure(arguments.is_empty())?;
+    test_tools::ensure(workspace, arguments.is_empty())?;
     component::build(workspace, Variant::Normal, None)?;
     component::build(workspace, Variant::Broken, None)?;
 

@@ -1,17 +1,34 @@
-//! What the end-to-end tests need besides Rust: node and npm, for a real `npm ci`.
+//! What the tests need besides Rust: node and npm, for a real `npm ci`, and the `biscuit` tool, for
+//! tokens as the guides make them.
 
 use crate::process;
+use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
+use std::path::Path;
 use std::process::Command;
 
 /// Programs the tests start, each with the Debian package that has it.
 const NEEDED: &[(&str, &str)] = &[("node", "nodejs"), ("npm", "npm")];
 
+/// The crate that has the `biscuit` tool, and the version that the tests are for.
+const BISCUIT: (&str, &str) = ("biscuit-cli", "0.6.0");
+
 /// Looks for the programs and installs those that are missing, where that is possible.
 ///
 /// # Errors
 /// When some are missing and can't be installed, and `required` is set; else that is a warning.
-pub(crate) fn ensure(required: bool) -> Result<()> {
+pub(crate) fn ensure(workspace: &Workspace, required: bool) -> Result<()> {
+    for done in [ensure_packages(), ensure_biscuit(workspace)] {
+        match done {
+            Err(error) if required => return Err(error),
+            Err(error) => eprintln!("xtask: warning: {error:#}"),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+fn ensure_packages() -> Result<()> {
     if missing().is_empty() {
         return Ok(());
     }
@@ -19,15 +36,41 @@ pub(crate) fn ensure(required: bool) -> Result<()> {
         install(&missing())?;
     }
     let missing = missing();
-    if missing.is_empty() {
+    if missing.is_empty() { Ok(()) } else { bail!("{}", advice(&missing)) }
+}
+
+/// Installs the `biscuit` tool beneath the target directory, where nobody else's is in the way.
+fn ensure_biscuit(workspace: &Workspace) -> Result<()> {
+    let tools = workspace.target_dir().join("tools");
+    if has_biscuit(&tools) {
         return Ok(());
     }
-    let advice = advice(&missing);
-    if required {
-        bail!("{advice}");
-    }
-    eprintln!("xtask: warning: {advice}");
-    Ok(())
+    let (package, version) = BISCUIT;
+    eprintln!("xtask: installing {package} {version} for the tests, which takes some minutes");
+    let build_dir = tools.join("build");
+    let mut install = workspace.cargo();
+    install
+        // Unoptimised: it makes a few tokens, and takes a third of the time to build.
+        .args(["install", package, "--version", version, "--locked", "--debug", "--force"])
+        .arg("--root")
+        .arg(&tools)
+        .arg("--target-dir")
+        .arg(&build_dir);
+    let installed = process::run(&mut install);
+    // Half a gigabyte that nobody needs again. What cannot be removed does no harm either.
+    let _ = std::fs::remove_dir_all(&build_dir);
+    installed.with_context(|| {
+        format!("the tests need the `biscuit` tool of the crate {package} {version}")
+    })
+}
+
+/// Whether the tool is there in the right version.
+fn has_biscuit(tools: &Path) -> bool {
+    let program = tools.join("bin/biscuit");
+    let expected = format!("{} {}", BISCUIT.0, BISCUIT.1);
+    program.is_file()
+        && process::capture(Command::new(program).arg("--version"))
+            .is_ok_and(|version| version.trim() == expected)
 }
 
 fn missing() -> Vec<(&'static str, &'static str)> {

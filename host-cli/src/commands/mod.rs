@@ -5,6 +5,7 @@ pub(crate) mod clean;
 pub(crate) mod hash;
 pub(crate) mod restore;
 pub(crate) mod store;
+pub(crate) mod token;
 
 use crate::environment::SystemEnvironment;
 use crate::messages::{self, Attempt, Failure};

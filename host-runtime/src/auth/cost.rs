@@ -18,8 +18,12 @@ pub(super) const MAX_BLOCKS: usize = 32;
 /// that btdt adds takes about five.
 const MAX_STEPS: u64 = 20_000;
 
-/// What compiling and matching a regular expression counts.
-const REGEX_STEPS: u64 = 1000;
+/// What compiling and matching any regular expression counts.
+const REGEX_STEPS: u64 = 500;
+/// What a class of Unicode such as `\w` counts in one: it takes up to a millisecond to compile.
+const UNICODE_CLASS_STEPS: u64 = 2000;
+/// What any other class counts.
+const CLASS_STEPS: u64 = 500;
 /// What a sum counts: of two texts, it makes a third that the engine keeps.
 const SUM_STEPS: u64 = 500;
 /// Longest regular expression, in bytes.
@@ -102,7 +106,7 @@ impl<'token> Estimate<'token> {
                 op::Content::Value(term) => (self.value(term), self.text(term)),
                 op::Content::Unary(_) => (1, None),
                 op::Content::Binary(binary) if binary.kind == op_binary::Kind::Regex as i32 => {
-                    (harmless_regex(literal?).then_some(REGEX_STEPS)?, None)
+                    (regex(literal?)?, None)
                 }
                 op::Content::Binary(binary) if binary.kind == op_binary::Kind::Add as i32 => {
                     (SUM_STEPS, None)
@@ -164,7 +168,22 @@ impl<'token> Estimate<'token> {
     }
 }
 
-/// Repetitions with a count multiply the size of the compiled expression.
-fn harmless_regex(pattern: &str) -> bool {
-    pattern.len() <= MAX_REGEX && !pattern.contains('{')
+/// Steps of a regular expression; `None` for one that is not allowed: repetitions with a count
+/// multiply its size, and to ignore the case of large classes takes long.
+fn regex(pattern: &str) -> Option<u64> {
+    let has_flags = pattern.split("(?").skip(1).any(|rest| !rest.starts_with(':'));
+    if pattern.len() > MAX_REGEX || pattern.contains('{') || has_flags || !pattern.is_ascii() {
+        return None;
+    }
+    let mut escaped = false;
+    let steps = pattern.chars().map(|character| {
+        let was_escaped = escaped;
+        escaped = character == '\\' && !was_escaped;
+        match character {
+            _ if was_escaped && character.is_alphanumeric() => UNICODE_CLASS_STEPS,
+            '[' => CLASS_STEPS,
+            _ => 5,
+        }
+    });
+    Some(REGEX_STEPS + steps.sum::<u64>())
 }

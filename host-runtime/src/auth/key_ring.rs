@@ -159,6 +159,12 @@ mod tests {
     }
 
     #[test]
+    fn all_threads_of_a_server_share_it() {
+        fn is_shared<T: Send + Sync>() {}
+        is_shared::<KeyRing>();
+    }
+
+    #[test]
     fn signatures_are_verified_once() {
         let key = PrivateKey::generate();
         let ring = ring(&[&key]);

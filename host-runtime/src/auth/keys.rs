@@ -144,8 +144,10 @@ impl PrivateKey {
         })
     }
 
-    /// The key in PEM form, for its file. `None` cannot happen with an Ed25519 key.
-    pub(super) fn to_pem(&self) -> Option<String> {
+    /// The key in PEM form: the secret itself, for its file. `None` cannot happen with a key that was
+    /// read or generated.
+    #[must_use]
+    pub fn to_pem(&self) -> Option<String> {
         self.0.to_private_key_pem().ok().map(|pem| pem.to_string())
     }
 

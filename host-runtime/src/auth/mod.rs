@@ -7,6 +7,9 @@
 //! What is absent: nothing here knows what a request is. The core names the facts; this module says
 //! whether a token allows them.
 //!
+//! Blocks that holders of a token add may have facts and checks, but no rules, and no expressions that
+//! take long: a server evaluates whatever it is sent. A token with more allows nothing.
+//!
 //! Only Ed25519 keys are taken. Revocation goes by signatures, and an ECDSA signature can be turned
 //! into another valid one by anybody, so a revoked token could be brought back.
 

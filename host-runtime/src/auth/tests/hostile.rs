@@ -129,6 +129,9 @@ fn tokens_that_would_keep_a_server_busy_are_refused() {
         ),
         ("counted", "check if key($k), $k.matches(\"(((a{100}){100}){100})\")".to_owned()),
         ("made", "check if key($k), $k.matches(\"a\" + $k)".to_owned()),
+        ("classes", format!("check if key($k), $k.matches(\"{}\")", "\\\\w".repeat(20))),
+        ("flags", "check if key($k), $k.matches(\"(?i)[ -~]\")".to_owned()),
+        ("ranges", "check if key($k), $k.matches(\"[\u{a1}-\u{ffff}]\")".to_owned()),
         ("sums", format!("check if key($k), ({sums}).length() > 0")),
         ("regexes", format!("check if key($k), {regexes}")),
     ] {
