@@ -121,7 +121,7 @@ fn an_entry_is_deleted_once() {
 
 #[test]
 fn what_a_key_contains_is_never_more_than_text() {
-    let key = "\"}],\"next\":\"\\..%2F";
+    let key = "\"}] \"next\":\"\\..%2F";
     let server = server(&[key]);
     let listed = server.expect(200, &call("GET", LIST));
     assert_eq!(keys(&json(&listed)), [key]);

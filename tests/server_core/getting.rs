@@ -271,7 +271,7 @@ fn a_tree_of_many_batches_arrives_whole() {
     assert_eq!(plan.batches.len(), 3);
     let members = server.archive(&reply);
     assert_eq!(members.len(), 9002);
-    assert_eq!(members[9001].1, "8999".repeat(8999 % 200).into_bytes());
+    assert_eq!(members[9000].1, "8999".repeat(8999 % 200).into_bytes());
 }
 
 #[test]

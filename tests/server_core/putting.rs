@@ -99,7 +99,7 @@ fn an_archive_becomes_the_entry_of_all_keys() {
         let reply = server.expect(200, &call("GET", &format!("/api/caches/main?key={key}")));
         let members = server.archive(&reply);
         let paths: Vec<_> = members.iter().map(|(entry, _)| entry.path.as_slice()).collect();
-        assert_eq!(paths, [b"./".as_slice(), b"./d", b"./d/f", b"./e"]);
+        assert_eq!(paths, [b".".as_slice(), b"./d", b"./d/f", b"./e"]);
         assert_eq!(members[2].1, b"content");
     }
     let record = record(&server, "c").unwrap();
