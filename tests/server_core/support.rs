@@ -227,7 +227,7 @@ impl Server {
         let answer = &answers[reply.status.to_string()];
         assert!(answer.is_object(), "{}: not documented", about());
         let answer = match answer["$ref"].as_str() {
-            Some(reference) => &self.documentation.pointer(&reference[1..]).unwrap(),
+            Some(reference) => self.documentation.pointer(&reference[1..]).unwrap(),
             None => answer,
         };
         if let (Some(content_type), false) = (content_type, method == "head") {
