@@ -151,6 +151,17 @@ fn entries_in_any_order_make_the_same_tree() {
 }
 
 #[test]
+fn modes_and_times_that_no_manifest_has_are_cut() {
+    let (mut entry, content) = file("f", b"x");
+    entry.mode = 0o107_755;
+    entry.modified = Timestamp { seconds: i64::MIN, nanoseconds: u32::MAX };
+    let received = receive(vec![(entry, content)]).unwrap();
+    let node = received.node(1);
+    assert_eq!(node.mode, Some(0o755));
+    assert_eq!(node.modified, Timestamp { seconds: i64::MIN, nanoseconds: 999_999_999 });
+}
+
+#[test]
 fn devices_are_skipped_with_a_bounded_number_of_warnings() {
     let storage = MemoryStorage::new(Timestamp::default);
     let members = (0..50).map(|index| member(&format!("dev{index}\n"), Special)).collect();

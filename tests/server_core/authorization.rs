@@ -100,6 +100,20 @@ fn the_scheme_may_be_written_in_any_case() {
 }
 
 #[test]
+fn permission_comes_before_everything_else_about_a_request() {
+    let server = Server::new();
+    for (method, name, value) in [
+        ("GET", "accept", "text/html"),
+        ("GET", "accept-encoding", "*;q=0"),
+        ("PUT", "content-type", "text/html"),
+        ("PUT", "content-encoding", "br"),
+    ] {
+        let call = call(method, "/api/caches/main?key=k").header(name, value);
+        server.expect(403, &call.token("op=none"));
+    }
+}
+
+#[test]
 fn keys_that_a_token_may_not_read_are_not_seen() {
     let server = Server::new();
     server.store_file("secret/1", b"secret");
