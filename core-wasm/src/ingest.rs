@@ -111,7 +111,9 @@ pub fn ingest<R: ArchiveReader>(
     let mut tree = Received::default();
     let mut chunks = Chunks::default();
     let mut skipped: u64 = 0;
-    while let Some(entry) = reader.next()? {
+    while let Some(mut entry) = reader.next()? {
+        // A time that no manifest can have is the sender's fault, and no reason to fail.
+        entry.modified.nanoseconds = entry.modified.nanoseconds.min(999_999_999);
         tree.weight += NODE_SIZE;
         let taken = tree.take(&entry, &mut chunks);
         let content =

@@ -33,7 +33,7 @@ pub use request::{Request, Settings};
 pub use route::{ROUTES, RouteInfo};
 pub use url::{MAX_KEYS, MAX_LABELS, MAX_PREFIXES};
 
-use crate::error::Error;
+use crate::error::{CacheAction, Error};
 use btdt_ports::{
     ArchiveReader, Archives, Authority, Caches, Environment, IoErrorKind, Objects, PutOutcome,
     Severity,
@@ -256,10 +256,10 @@ impl<C, A, P> World<'_, C, A, P> {
             Error::SourceTooLarge => {
                 Problem::new(413, "The entry is larger than a manifest can be.")
             }
-            Error::Cache { error: io, .. } => {
+            Error::Cache { action, error: io } => {
                 self.environment.log(Severity::Warning, &format!("cache {cache:?}: {error}"));
-                match io.kind {
-                    IoErrorKind::NoSpace => {
+                match (action, io.kind) {
+                    (CacheAction::Write, IoErrorKind::NoSpace) => {
                         Problem::new(507, "The cache is full. Nothing of the entry is visible.")
                     }
                     _ => Problem::internal(),
