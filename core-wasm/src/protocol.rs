@@ -18,9 +18,14 @@ pub const VERSION_HEADER: &str = "btdt-protocol";
 /// The version of this protocol.
 pub const VERSION: &str = "1";
 
-/// Header with the key of an entry: percent-encoded with a manifest, as it is with an archive,
-/// because btdt 0.4 compares it so.
+/// Header with the key of an entry, as it is: btdt 0.4 compares it so.
 pub const CACHE_KEY: &str = "btdt-cache-key";
+
+/// Header that says how the key is encoded, where it could not be in a header as it is.
+pub const CACHE_KEY_ENCODING: &str = "btdt-cache-key-encoding";
+
+/// Percent-encoding (RFC 3986).
+pub const PERCENT: &str = "percent";
 
 /// Header with the SHA-256 of an encoded manifest in hexadecimal. Whatever happens to the manifest
 /// on its way, the receiver notices.

@@ -14,8 +14,8 @@ use crate::ingest;
 use crate::key::Key;
 use crate::manifest::{self, Manifest};
 use crate::protocol::{
-    CACHE_KEY, HTTP_STATUSES, MANIFEST_DIGEST, MANIFEST_TYPE, Missing, Problem, TAR_TYPE, TOOL,
-    VERSION, VERSION_HEADER,
+    CACHE_KEY, CACHE_KEY_ENCODING, HTTP_STATUSES, MANIFEST_DIGEST, MANIFEST_TYPE, Missing, PERCENT,
+    Problem, TAR_TYPE, TOOL, VERSION, VERSION_HEADER,
 };
 use btdt_ports::{
     ChunkEndpoint, Digest, Environment, HeldLock, HttpRequest, HttpResponse, IncomingBody, Method,
@@ -49,8 +49,9 @@ pub struct RemoteCache<'cache, R: Remote> {
     environment: &'cache dyn Environment,
     /// The URL of the cache, without a slash at its end.
     url: String,
-    /// The keys of the operation, which authorize it: a query with its question mark.
-    keys: String,
+    /// The keys that authorize what is done to chunks, a query with its question mark: those of a
+    /// store, and that of the entry which is restored.
+    keys: RefCell<String>,
     /// Where the chunks are that went to [`Cache::sink`], if the server knows none.
     spool: RefCell<Option<R::Source>>,
 }
@@ -83,24 +84,25 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
             remote,
             environment,
             url: url.to_owned(),
-            keys: query(keys.iter().map(|key| ("key", key.as_str()))),
+            keys: RefCell::new(query(keys.iter().map(|key| ("key", key.as_str())))),
             spool: RefCell::default(),
         })
     }
 
     fn endpoint(&self) -> ChunkEndpoint {
-        let separator = if self.keys.is_empty() { '?' } else { '&' };
+        let keys = self.keys.borrow();
+        let separator = if keys.is_empty() { '?' } else { '&' };
         ChunkEndpoint {
             missing: self.missing_url(),
             chunk: format!("{}/chunks/", self.url),
-            query: self.keys.clone(),
-            verify_query: format!("{}{separator}verify=true", self.keys),
+            query: keys.clone(),
+            verify_query: format!("{keys}{separator}verify=true"),
             retries: retries(),
         }
     }
 
     fn missing_url(&self) -> String {
-        format!("{}/chunks/missing{}", self.url, self.keys)
+        format!("{}/chunks/missing{}", self.url, self.keys.borrow())
     }
 
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse<R::Body>, Error> {
@@ -211,9 +213,10 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
         let Some(key) = response.header(CACHE_KEY) else {
             return Err(self.unexpected(&url, format!("it has no header {CACHE_KEY}")));
         };
-        // btdt 0.4 sends the key as it is.
-        let key = if own { percent_decode_str(key).decode_utf8_lossy() } else { key.into() };
+        let encoded = response.header(CACHE_KEY_ENCODING) == Some(PERCENT);
+        let key = if encoded { percent_decode_str(key).decode_utf8_lossy() } else { key.into() };
         let key = Key::new(key).map_err(|_| self.unexpected(&url, "its key is not one"))?;
+        self.keys.replace(key_query(std::slice::from_ref(&key)));
         let is_manifest = response
             .header("content-type")
             .is_some_and(|value| value.split(';').next().unwrap_or_default() == MANIFEST_TYPE);

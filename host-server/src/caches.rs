@@ -4,7 +4,7 @@ use crate::config::{CacheConfig, CacheLocation, CleanupConfig};
 use btdt_host_runtime::clock;
 use btdt_host_runtime::engine::{LocalCache, NamedCaches, SharedObjects};
 use btdt_host_runtime::storage::{FilesystemStorage, MemoryStorage, OpenError};
-use btdt_ports::{HeldLock, LockMode, Objects};
+use btdt_ports::{HeldLock, LockMode};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 /// A cache that cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("Could not open cache {name:?} at {place}: {error}")]
-pub struct CacheError {
+pub(crate) struct CacheError {
     /// Its name.
     name: String,
     /// Its directory.
@@ -22,7 +22,7 @@ pub struct CacheError {
 }
 
 /// One cache and what the configuration says about it.
-pub struct Cache {
+pub(crate) struct Cache {
     /// Its backend.
     pub local: LocalCache,
     /// What a cleanup removes.
@@ -38,30 +38,30 @@ pub struct Cache {
 
 impl Cache {
     /// Whether nothing more is taken until a cleanup has made room.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.quota.is_some_and(|quota| self.size.load(Ordering::Relaxed) >= quota)
     }
 
     /// Notes that so many bytes more are stored.
-    pub fn grew(&self, bytes: u64) {
+    pub(crate) fn grew(&self, bytes: u64) {
         self.size.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Notes the size that a cleanup found.
-    pub fn measured(&self, bytes: u64) {
+    pub(crate) fn measured(&self, bytes: u64) {
         self.size.store(bytes, Ordering::Relaxed);
     }
 }
 
 /// All caches by their names.
-pub struct Caches(BTreeMap<String, Cache>);
+pub(crate) struct Caches(BTreeMap<String, Cache>);
 
 impl Caches {
     /// Opens them all.
     ///
     /// # Errors
     /// [`CacheError`] of the first one that cannot be opened.
-    pub fn open(configured: &BTreeMap<String, CacheConfig>) -> Result<Self, CacheError> {
+    pub(crate) fn open(configured: &BTreeMap<String, CacheConfig>) -> Result<Self, CacheError> {
         let mut caches = BTreeMap::new();
         for (name, config) in configured {
             let local = match &config.location {
@@ -90,12 +90,12 @@ impl Caches {
     }
 
     /// The cache that has these objects, and its name.
-    pub fn owner(&self, objects: &SharedObjects) -> Option<(&str, &Cache)> {
+    pub(crate) fn owner(&self, objects: &SharedObjects) -> Option<(&str, &Cache)> {
         self.iter().find(|(_, cache)| Arc::ptr_eq(&cache.local.objects, objects))
     }
 
     /// All caches with their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Cache)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Cache)> {
         self.0.iter().map(|(name, cache)| (name.as_str(), cache))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Cleans every cache at once and then after each interval, for ever.
-pub async fn run(service: Arc<Service>, caches: Arc<Caches>, interval: Duration) {
+pub(crate) async fn run(service: Arc<Service>, caches: Arc<Caches>, interval: Duration) {
     loop {
         let (service, caches) = (Arc::clone(&service), Arc::clone(&caches));
         let cleaning = tokio::task::spawn_blocking(move || {

@@ -5,7 +5,7 @@ use btdt_host_runtime::random;
 use btdt_ports::{Environment, Severity, Timestamp};
 
 /// The environment of a server.
-pub struct ServerEnvironment;
+pub(crate) struct ServerEnvironment;
 
 impl Environment for ServerEnvironment {
     fn now(&self) -> Timestamp {

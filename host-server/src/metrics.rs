@@ -33,7 +33,7 @@ struct LookupLabels {
 
 /// All counters of a server. Labels are names of the server's own: no value comes from a request
 /// that was not found to name a cache of this server.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
@@ -60,7 +60,7 @@ pub struct Metrics {
 
 /// What a cleanup found and did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cleaned {
+pub(crate) struct Cleaned {
     /// Entries that were removed.
     pub evicted: u64,
     /// Entries that are left.
@@ -83,7 +83,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Everything at zero.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut metrics = Metrics {
             registry: Registry::with_prefix("btdt"),
             requests: Family::default(),
@@ -149,36 +149,36 @@ impl Metrics {
     }
 
     /// Counts a request that was answered, and that took so long.
-    pub fn answered(&self, route: &str, method: &'static str, status: u16, took: Duration) {
+    pub(crate) fn answered(&self, route: &str, method: &'static str, status: u16, took: Duration) {
         let route = route.to_owned();
         self.requests.get_or_create(&RequestLabels { route: route.clone(), method, status }).inc();
         self.durations.get_or_create(&RouteLabels { route }).observe(took.as_secs_f64());
     }
 
     /// Counts bytes of bodies that came in.
-    pub fn received(&self, bytes: u64) {
+    pub(crate) fn received(&self, bytes: u64) {
         self.received.inc_by(bytes);
     }
 
     /// Counts bytes of bodies that went out.
-    pub fn sent(&self, bytes: u64) {
+    pub(crate) fn sent(&self, bytes: u64) {
         self.sent.inc_by(bytes);
     }
 
     /// Counts a request for an entry.
-    pub fn looked_up(&self, cache: &str, hit: bool) {
+    pub(crate) fn looked_up(&self, cache: &str, hit: bool) {
         let result = if hit { "hit" } else { "miss" };
         self.lookups.get_or_create(&LookupLabels { cache: cache.to_owned(), result }).inc();
     }
 
     /// Counts the stored form of a chunk that was sent to a cache.
-    pub fn kept(&self, cache: &str, bytes: u64, new: bool) {
+    pub(crate) fn kept(&self, cache: &str, bytes: u64, new: bool) {
         let counter = if new { &self.stored } else { &self.deduplicated };
         counter.get_or_create(&CacheLabels { cache: cache.to_owned() }).inc_by(bytes);
     }
 
     /// Counts what a cleanup did; `None` where it failed.
-    pub fn cleaned(&self, cache: &str, cleaned: Option<Cleaned>) {
+    pub(crate) fn cleaned(&self, cache: &str, cleaned: Option<Cleaned>) {
         let labels = CacheLabels { cache: cache.to_owned() };
         let Some(cleaned) = cleaned else {
             self.cleanup_failures.get_or_create(&labels).inc();
@@ -192,7 +192,7 @@ impl Metrics {
 
     /// All of it as text.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = text::encode(&mut text, &self.registry);

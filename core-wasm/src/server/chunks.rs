@@ -11,6 +11,7 @@ use super::{ResponseTo, Step, Trace, World};
 use crate::collect;
 use crate::error::{CacheAction, Error};
 use crate::manifest::MAX_CHUNK;
+use crate::protocol;
 use btdt_ports::{
     Archives, Authority, Caches, Digest, LockMode, ObjectFault, ObjectKind, ObjectName, Objects,
     OpenObjects, Operation, PutOutcome,
@@ -40,8 +41,14 @@ where
     pub(super) fn begin_missing(&self, request: &Request, cache: &str) -> Step<C, P::Plan> {
         let token = access::token(request)?;
         let Parameters { keys, .. } = Parameters::parse(request.query.as_deref())?;
+        // Who stores asks what to send; who restores, whether all is there before a destination is
+        // touched.
         let accesses = access::accesses(Operation::Put, cache, &keys);
-        Findings::of(&self.verdicts(token, &accesses)?).all()?;
+        let findings = Findings::of(&self.verdicts(token, &accesses)?);
+        if findings.all().is_err() {
+            let accesses = access::accesses(Operation::Get, cache, &keys);
+            Findings::of(&self.verdicts(token, &accesses)?).any()?;
+        }
         if self.caches.find(cache).is_none() {
             return Err(Problem::no_cache());
         }
@@ -66,11 +73,7 @@ where
         if !found.is_empty() {
             objects.touch(kind, &found);
         }
-        let mut text = String::with_capacity(missing.len() * (2 * Digest::LENGTH + 1));
-        for digest in missing {
-            text.push_str(&digest.to_hex());
-            text.push('\n');
-        }
+        let text = protocol::Missing::encode(&missing);
         let mut response = Response::new(200, Body::Bytes(text.into_bytes()));
         response.header("content-type", "text/plain; charset=utf-8");
         Ok(response)

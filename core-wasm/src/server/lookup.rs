@@ -2,7 +2,7 @@
 
 use super::access::{self, Findings};
 use super::answer::{Answer, Body, Lookup, Response};
-use super::negotiation::{self, Encodings, Form, MANIFEST_TYPE};
+use super::negotiation::{self, Encodings, Form};
 use super::problem::Problem;
 use super::request::Request;
 use super::route::Method;
@@ -11,6 +11,7 @@ use super::{ResponseTo, Step, Trace, World};
 use crate::cache::{Cache as _, LocalCache, chunk_reason, warn_unusable};
 use crate::entries::{self, EntryFault};
 use crate::key::{Key, Prefix};
+use crate::protocol::{self, MANIFEST_TYPE};
 use crate::{archiving, collect, manifest};
 use btdt_ports::{
     Access, Archives, Authority, Caches, Digest, ObjectFault, ObjectKind, ObjectName, Objects,
@@ -70,7 +71,7 @@ where
         trace: &mut Trace,
     ) -> Step<C, P::Plan> {
         let token = access::token(request)?;
-        let Parameters { keys, prefixes, .. } = Parameters::parse(request.query.as_deref())?;
+        let Parameters { keys, prefixes, not, .. } = Parameters::parse(request.query.as_deref())?;
         if keys.is_empty() && prefixes.is_empty() {
             let detail = "The URL needs at least one parameter \"key\" or \"prefix\".";
             return Err(Problem::bad_request(detail));
@@ -92,9 +93,9 @@ where
             findings.any()?;
             return Err(Problem::no_cache());
         };
-        let mut tried = BTreeSet::new();
+        let mut tried: BTreeSet<Key> = not.into_iter().collect();
         for (key, verdict) in keys.into_iter().zip(verdicts) {
-            if verdict == Verdict::Allowed {
+            if verdict == Verdict::Allowed && !tried.contains(&key) {
                 if let Some(response) = self.attempt(&search, &objects, &records, &key)? {
                     trace.looked_up(cache, method, Lookup::Hit);
                     return Ok(Answer::Respond(response));
@@ -177,6 +178,7 @@ where
             Form::Manifest => format!("W/\"{}\"", digest.to_hex()),
             Form::Archive(_) => format!("W/\"{}-tar\"", digest.to_hex()),
         };
+        let is_manifest = matches!(search.form, Form::Manifest);
         let mut response = match search.form {
             _ if negotiation::is_known(search.request, &tag) => Response::new(304, Body::Empty),
             Form::Manifest => self.manifest_response(search, objects, digest)?,
@@ -191,10 +193,13 @@ where
         let visible = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
         let text = key.as_str();
         if text.bytes().all(visible) && text.trim() == text {
-            response.header("btdt-cache-key", text);
+            response.header(protocol::CACHE_KEY, text);
         } else {
-            response.header("btdt-cache-key", encode_for_header(text));
-            response.header("btdt-cache-key-encoding", "percent");
+            response.header(protocol::CACHE_KEY, encode_for_header(text));
+            response.header(protocol::CACHE_KEY_ENCODING, protocol::PERCENT);
+        }
+        if is_manifest {
+            response.header(protocol::MANIFEST_DIGEST, digest.to_hex());
         }
         response.header("etag", tag);
         response.header("vary", VARY);

@@ -27,22 +27,19 @@ mod url;
 pub use administration::{DEFAULT_PAGE, MAX_PAGE};
 pub use answer::{Answer, Body, Encoding, Lookup, Page, Response, ResponseOf, UploadFault};
 pub use chunks::MAX_DIGESTS;
-pub use negotiation::{MANIFEST_TYPE, TAR_TYPE};
 pub use problem::MAX_LISTED;
 pub use request::{Request, Settings};
 pub use route::{ROUTES, RouteInfo};
 pub use url::{MAX_KEYS, MAX_LABELS, MAX_PREFIXES};
 
 use crate::error::{CacheAction, Error};
+use crate::protocol;
 use btdt_ports::{
     ArchiveReader, Archives, Authority, Caches, Environment, IoErrorKind, Objects, PutOutcome,
     Severity,
 };
 use problem::Problem;
 use route::{Method, Route, Target};
-
-/// The version of the protocol, the value of the header `Btdt-Protocol`.
-pub const PROTOCOL: &str = "1";
 
 /// What the server has to work with.
 #[derive(Clone, Copy)]
@@ -90,7 +87,7 @@ impl Trace {
         if !response.headers.iter().any(|(name, _)| name == "cache-control") {
             response.header("cache-control", "no-store");
         }
-        response.header("btdt-protocol", PROTOCOL);
+        response.header(protocol::VERSION_HEADER, protocol::VERSION);
         let Trace { route, cache, lookup } = self;
         Response { route, cache, lookup, ..response }
     }

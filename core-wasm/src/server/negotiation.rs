@@ -3,12 +3,9 @@
 use super::answer::Encoding;
 use super::problem::Problem;
 use super::request::Request;
+use crate::protocol::{MANIFEST_TYPE, TAR_TYPE};
 use btdt_ports::StoredCodec;
 
-/// The content type of an encoded manifest.
-pub const MANIFEST_TYPE: &str = "application/vnd.btdt.manifest+cbor";
-/// The content type of a tar stream.
-pub const TAR_TYPE: &str = "application/x-tar";
 pub(super) const BYTES_TYPE: &str = "application/octet-stream";
 
 /// Types that are no tar stream, whoever sends them; everything else is tried. `curl` says

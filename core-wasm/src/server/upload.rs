@@ -8,12 +8,14 @@ use super::request::Request;
 use super::url::Parameters;
 use super::{ResponseTo, Step, World};
 use crate::commit::{self, Committed, NewEntry};
+use crate::digest::sha256;
 use crate::error::{CacheAction, Error};
 use crate::ingest::{self, IngestFault};
 use crate::manifest::{self, Manifest};
+use crate::protocol;
 use btdt_ports::{
-    ArchiveFault, ArchiveReader, Archives, Authority, Caches, LockMode, ObjectKind, Objects,
-    OpenObjects, Operation,
+    ArchiveFault, ArchiveReader, Archives, Authority, Caches, Digest, LockMode, ObjectKind,
+    Objects, OpenObjects, Operation,
 };
 
 /// Longest name of a tool that is recorded, in bytes.
@@ -51,6 +53,11 @@ where
     ) -> Result<ResponseTo<C, P>, Problem> {
         let parameters = entry_parameters(request)?;
         let (objects, records) = self.caches.find(cache).ok_or_else(Problem::no_cache)?;
+        if let Some(expected) = request.header(protocol::MANIFEST_DIGEST)
+            && Digest::from_hex(expected) != Some(sha256(body))
+        {
+            return Err(Problem::new(422, "The manifest was altered on its way."));
+        }
         let manifest = manifest::decode(body)
             .map_err(|fault| Problem::new(422, format!("The manifest is not valid: {fault}.")))?;
         let stored_size = self.stored_size(&objects, &manifest)?;

@@ -68,6 +68,8 @@ pub(super) struct Parameters {
     pub(super) keys: Vec<Key>,
     /// Each once; an empty one is the prefix of all keys.
     pub(super) prefixes: Vec<Prefix>,
+    /// Keys that are not wanted: a client has tried them already.
+    pub(super) not: Vec<Key>,
     pub(super) verify: bool,
     /// The key that a page of entries comes after.
     pub(super) after: Option<Key>,
@@ -91,6 +93,12 @@ impl Parameters {
                 "prefix" => {
                     let prefix = Prefix::new(value).map_err(|fault| invalid("prefix", fault))?;
                     parameters.add_prefix(prefix)?;
+                }
+                "not" if !value.is_empty() => {
+                    parameters.not.push(key(value, "not")?);
+                    if parameters.not.len() > MAX_KEYS {
+                        return Err(too_many("unwanted keys", MAX_KEYS));
+                    }
                 }
                 "verify" => parameters.verify = flag("verify", &value)?,
                 "after" if !value.is_empty() => parameters.after = Some(key(value, "after")?),

@@ -8,7 +8,7 @@ pub(crate) mod store;
 pub(crate) mod token;
 
 use crate::environment::SystemEnvironment;
-use crate::messages::{self, Attempt, Failure};
+use crate::messages::{Attempt, Failure};
 use crate::printer::Printer;
 use btdt_host_runtime::engine::{Core, CoreError, Session, client};
 use std::sync::Arc;

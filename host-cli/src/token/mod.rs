@@ -1,7 +1,7 @@
 //! What users type after `btdt token`. The texts here are the help.
 
-use crate::units::parse_age;
 use btdt_host_runtime::auth::Restrictions;
+use btdt_host_runtime::units::parse_age;
 use btdt_ports::{Operation, Timestamp};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;

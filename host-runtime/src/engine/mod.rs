@@ -160,7 +160,6 @@ impl Core {
 fn pool(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
-        .total_stacks(instances)
         .total_memories(instances)
         .total_tables(instances * 3)
         .total_core_instances(instances * 5)
@@ -190,7 +189,7 @@ impl Session {
         let tree = self.store.data_mut().add_tree(tree).map_err(trap)?;
         let cache = self.store.data_mut().add_cache(cache).map_err(trap)?;
         let client = self.core.btdt_cache_client();
-        client.call_store_tree(&mut self.store, request, tree, cache).map_err(trap)
+        client.call_store_tree(&mut self.store, request, tree, &cache).map_err(trap)
     }
 
     /// Restores the first entry that is there and intact; `None` where there is none.
@@ -206,7 +205,7 @@ impl Session {
         let tree = self.store.data_mut().add_tree(tree).map_err(trap)?;
         let cache = self.store.data_mut().add_cache(cache).map_err(trap)?;
         let client = self.core.btdt_cache_client();
-        client.call_restore_tree(&mut self.store, request, tree, cache).map_err(trap)
+        client.call_restore_tree(&mut self.store, request, tree, &cache).map_err(trap)
     }
 
     /// Removes entries that are too old or too many, and objects that nothing refers to.
@@ -220,7 +219,7 @@ impl Session {
     ) -> Result<Result<client::CleanSummary, client::Error>, CoreError> {
         let cache = self.store.data_mut().add_cache(cache).map_err(trap)?;
         let client = self.core.btdt_cache_client();
-        client.call_clean_cache(&mut self.store, request, cache).map_err(trap)
+        client.call_clean_cache(&mut self.store, request, &cache).map_err(trap)
     }
 
     /// The digest of files and directories.

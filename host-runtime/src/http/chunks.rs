@@ -211,12 +211,7 @@ impl ChunkSink for RemoteChunks {
         Ok((!missing).then_some(PutOutcome { digest: *digest, stored_size: 0, new: false }))
     }
 
-    fn put(
-        &self,
-        digest: &Digest,
-        raw: &[u8],
-        codec: &mut Codec,
-    ) -> Result<PutOutcome, Refusal, IoError> {
+    fn put(&self, digest: &Digest, raw: &[u8], codec: &mut Codec) -> Result<PutOutcome, IoError> {
         let stored = Bytes::copy_from_slice(codec.encode(raw)?);
         let stored_size = stored.len() as u64;
         let url = self.url(digest, &self.endpoint.query);

@@ -27,7 +27,7 @@ const LEAST_BUFFER: usize = 8192;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the connections of all addresses.
-pub struct Acceptor {
+pub(crate) struct Acceptor {
     service: Arc<Service>,
     tls: Option<Arc<Tls>>,
     connections: Arc<Semaphore>,
@@ -38,14 +38,14 @@ pub struct Acceptor {
 impl Acceptor {
     /// An acceptor that stops when `stop` becomes true.
     #[must_use]
-    pub fn new(service: Arc<Service>, tls: Option<Arc<Tls>>, stop: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(service: Arc<Service>, tls: Option<Arc<Tls>>, stop: watch::Receiver<bool>) -> Self {
         let most = service.limits.max_connections;
         let connections = Arc::new(Semaphore::new(most as usize));
         Acceptor { service, tls, connections, most, stop }
     }
 
     /// Accepts connections until the server stops.
-    pub async fn run(self: Arc<Self>, listener: TcpListener) {
+    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener) {
         let mut stop = self.stop.clone();
         loop {
             let accepted = tokio::select! {
@@ -126,7 +126,7 @@ impl Acceptor {
     }
 
     /// Waits until no connection is left.
-    pub async fn finished(&self) {
+    pub(crate) async fn finished(&self) {
         // Nobody closes the semaphore.
         let _ = self.connections.acquire_many(self.most).await;
     }

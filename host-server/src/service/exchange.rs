@@ -6,10 +6,10 @@ use super::{Service, Unanswered, problem, wait_for};
 use crate::pages;
 use btdt_host_runtime::archive::{Compression, TarArchive};
 use btdt_host_runtime::engine::server::{self as core, Answer, Lookup, Page, UploadFault};
-use btdt_host_runtime::engine::{Session, SharedObjects};
+use btdt_host_runtime::engine::{CoreError, Session, SharedObjects};
 use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
-use btdt_host_runtime::transfer::StoredPutError;
-use btdt_ports::{Digest, IoErrorKind, ObjectKind, PutOutcome};
+use btdt_host_runtime::transfer::{ChunkSink, Sink, StoredPutError};
+use btdt_ports::{Digest, IoError, IoErrorKind, ObjectKind, PutOutcome};
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -222,7 +222,7 @@ impl Exchange {
         let turn = wait_for(&self.service.archives, 1).await?;
         let (sender, reader) = receive::channel();
         let passing = tokio::spawn(receiver.pass_on(sender));
-        let sink = objects.sink();
+        let sink: Sink = Arc::new(OneWorker(objects.sink()));
         let (head, settings) = (Arc::clone(&self.head), self.service.settings);
         let answered = self.service.run(turn, move |session: Session| {
             let compression = match encoding {
@@ -230,7 +230,8 @@ impl Exchange {
                 Encoding::Gzip => Compression::Gzip,
                 Encoding::Zstd => Compression::Zstd,
             };
-            let archive = TarArchive::new(Box::new(reader), compression, sink, limit);
+            let archive = TarArchive::new(Box::new(reader), compression, sink, limit)
+                .map_err(|fault| CoreError::Trap(fault.to_string()))?;
             session.with_archive(&head, settings, archive)
         });
         let answered = answered.await;
@@ -288,7 +289,7 @@ impl Exchange {
                     (ResponseBody::full(Bytes::new()), length)
                 } else {
                     let turn = wait_for(&self.service.archives, 1).await?;
-                    let plan = plan.sharing(Arc::clone(&self.service.read_ahead));
+                    let plan = plan.without_root().sharing(Arc::clone(&self.service.read_ahead));
                     ResponseBody::archive(plan, encoding, turn).map_err(unsendable)?
                 }
             }
@@ -353,6 +354,24 @@ impl Exchange {
             }
         };
         problem::response(status, detail, request_id)
+    }
+}
+
+/// A sink for an archive that is one of many: the server's cores are kept busy by all of them
+/// together, and each further worker would only take memory.
+struct OneWorker(Sink);
+
+impl ChunkSink for OneWorker {
+    fn existing(&self, digest: &Digest) -> Result<Option<PutOutcome>, IoError> {
+        self.0.existing(digest)
+    }
+
+    fn put(&self, digest: &Digest, raw: &[u8], codec: &mut Codec) -> Result<PutOutcome, IoError> {
+        self.0.put(digest, raw, codec)
+    }
+
+    fn suitable_workers(&self) -> usize {
+        1
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`connection`] accepts, [`exchange`] takes one request through the core, [`receive`] reads
 //! bodies, [`send`] writes them, [`problem`] is what is said when the core could not be asked.
 
-pub mod connection;
+pub(crate) mod connection;
 mod exchange;
 mod problem;
 mod receive;
@@ -39,7 +39,7 @@ const BODY_MEMORY: u32 = 96 << 10;
 const READ_AHEAD: usize = 24;
 
 /// The service as it runs.
-pub struct Service {
+pub(crate) struct Service {
     core: Core,
     surroundings: Surroundings,
     settings: Settings,
@@ -68,7 +68,7 @@ impl Service {
     ///
     /// # Errors
     /// [`CoreError::Load`].
-    pub fn new(
+    pub(crate) fn new(
         config: &Config,
         caches: Arc<Caches>,
         surroundings: Surroundings,
@@ -100,7 +100,7 @@ impl Service {
     }
 
     /// Moves the core's deadlines on, for ever.
-    pub async fn tick(self: Arc<Self>) {
+    pub(crate) async fn tick(self: Arc<Self>) {
         let mut interval = tokio::time::interval(TICK);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
@@ -110,7 +110,7 @@ impl Service {
     }
 
     /// Says from now on that the server is about to end.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
@@ -132,7 +132,7 @@ impl Service {
     ///
     /// # Errors
     /// [`CoreError::Trap`].
-    pub fn cleanup_session(&self) -> Result<Session, CoreError> {
+    pub(crate) fn cleanup_session(&self) -> Result<Session, CoreError> {
         self.core.limited_session(self.surroundings.clone(), engine::Limits::NONE)
     }
 

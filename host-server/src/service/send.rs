@@ -27,7 +27,7 @@ const ZSTD_LEVEL: i32 = 1;
 
 /// The rest of a body cannot be read. The connection is then cut, so that the peer notices.
 #[derive(Debug, thiserror::Error)]
-pub enum SendFault {
+pub(super) enum SendFault {
     /// An object could not be read.
     #[error("the object could not be read: {0}")]
     Object(btdt_ports::IoError),
@@ -66,7 +66,7 @@ pub(super) struct Account {
 }
 
 /// The body of an answer.
-pub struct ResponseBody {
+pub(super) struct ResponseBody {
     source: Source,
     account: Option<Account>,
     sent: u64,
@@ -118,8 +118,9 @@ impl ResponseBody {
     }
 
     /// Has this recorded at the end.
-    pub(super) fn accounted(self, account: Account) -> Self {
-        ResponseBody { account: Some(account), ..self }
+    pub(super) fn accounted(mut self, account: Account) -> Self {
+        self.account = Some(account);
+        self
     }
 }
 
@@ -242,9 +243,9 @@ impl Drop for ResponseBody {
         let bytes = self.sent;
         // A restore asks for hundreds of chunks: one line each would bury the rest.
         if route.contains("chunk") && status < 400 {
-            tracing::debug!(request_id, method, ?path, status, bytes, milliseconds, complete);
+            tracing::debug!(request_id, method, path, status, bytes, milliseconds, complete);
         } else {
-            tracing::info!(request_id, method, ?path, status, bytes, milliseconds, complete);
+            tracing::info!(request_id, method, path, status, bytes, milliseconds, complete);
         }
     }
 }
