@@ -38,7 +38,11 @@ pub(crate) struct Acceptor {
 impl Acceptor {
     /// An acceptor that stops when `stop` becomes true.
     #[must_use]
-    pub(crate) fn new(service: Arc<Service>, tls: Option<Arc<Tls>>, stop: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        service: Arc<Service>,
+        tls: Option<Arc<Tls>>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let most = service.limits.max_connections;
         let connections = Arc::new(Semaphore::new(most as usize));
         Acceptor { service, tls, connections, most, stop }
