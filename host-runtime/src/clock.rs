@@ -1,7 +1,7 @@
 //! The only place that asks what time it is.
 
 use btdt_ports::Timestamp;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The time of day.
 #[must_use]
@@ -12,4 +12,10 @@ pub fn now() -> Timestamp {
         Err(_) => (0, 0),
     };
     Timestamp { seconds, nanoseconds }
+}
+
+/// The moment, for measuring how long something takes.
+#[must_use]
+pub fn instant() -> Instant {
+    Instant::now()
 }

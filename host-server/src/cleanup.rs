@@ -3,9 +3,10 @@
 use crate::caches::{Cache, Caches};
 use crate::metrics::Cleaned;
 use crate::service::Service;
+use btdt_host_runtime::clock;
 use btdt_host_runtime::engine::{self, CoreError, client};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Cleans every cache at once and then after each interval, for ever.
 pub(crate) async fn run(service: Arc<Service>, caches: Arc<Caches>, interval: Duration) {
@@ -24,7 +25,7 @@ pub(crate) async fn run(service: Arc<Service>, caches: Arc<Caches>, interval: Du
 }
 
 fn clean(service: &Service, name: &str, cache: &Cache) {
-    let began = Instant::now();
+    let began = clock::instant();
     let cleaned = match ask(service, cache) {
         Ok(Ok(summary)) => summary,
         Ok(Err(error)) => {

@@ -1,4 +1,4 @@
-//! `btdt` itself: the component first, then the program that embeds it.
+//! The programs: the component first, then `btdt` and `btdt-server`, which embed it.
 
 use crate::component;
 use crate::process;
@@ -6,7 +6,7 @@ use crate::workspace::{Profile, Variant, Workspace};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 
-/// Builds `btdt` and returns where it is.
+/// Builds `btdt` and `btdt-server`, and returns where `btdt` is; the other is beside it.
 ///
 /// # Errors
 /// When the component or the program can't be built.
@@ -18,12 +18,14 @@ pub(crate) fn build(
     component::build(workspace, Variant::Normal, target)?;
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--package", "btdt-cli", "--bin", "btdt"]);
+    // Built together, they share what they have in common: alone, each would want other features.
+    cargo.args(["--package", "btdt-server", "--bin", "btdt-server"]);
     if profile == Profile::Release {
         cargo.arg("--release");
     }
     if let Some(triple) = target {
         cargo.args(["--target", triple]);
     }
-    process::run(&mut cargo).context("could not build btdt")?;
+    process::run(&mut cargo).context("could not build btdt and btdt-server")?;
     Ok(workspace.program_for(profile, target, "btdt"))
 }

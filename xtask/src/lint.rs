@@ -42,14 +42,17 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 }
 
 fn check_dependencies(workspace: &Workspace) -> Result<()> {
-    let mut tree = workspace.cargo();
-    tree.args(["tree", "--locked", "--package", "btdt-cli"]);
-    tree.args(["--edges", "normal", "--prefix", "none"]);
-    let tree = process::capture(&mut tree)?;
-    if has_compiler(&tree) {
-        bail!(
-            "btdt links {COMPILER_CRATE}: `cargo tree -p btdt-cli -i {COMPILER_CRATE}` shows why"
-        );
+    for package in ["btdt-cli", "btdt-server"] {
+        let mut tree = workspace.cargo();
+        tree.args(["tree", "--locked", "--package", package]);
+        tree.args(["--edges", "normal", "--prefix", "none"]);
+        let tree = process::capture(&mut tree)?;
+        if has_compiler(&tree) {
+            bail!(
+                "{package} links {COMPILER_CRATE}: `cargo tree -p {package} -i {COMPILER_CRATE}` \
+                 shows why"
+            );
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::send::{self, Account, ResponseBody};
 use super::{Service, Unanswered, problem, wait_for};
 use crate::pages;
 use btdt_host_runtime::archive::{Compression, TarArchive};
+use btdt_host_runtime::clock;
 use btdt_host_runtime::engine::server::{self as core, Answer, Lookup, Page, UploadFault};
 use btdt_host_runtime::engine::{CoreError, Session, SharedObjects};
 use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
@@ -16,7 +17,6 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderN
 use hyper::{Method, Request, Response, StatusCode};
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Instant;
 
 pub(super) use btdt_host_runtime::engine::server::Encoding;
 
@@ -71,7 +71,7 @@ pub(super) async fn answer(
     service: Arc<Service>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let began = Instant::now();
+    let began = clock::instant();
     service.metrics.running.inc();
     let id = format!("{:016x}", service.surroundings.environment.random());
     let (parts, body) = request.into_parts();

@@ -3,6 +3,7 @@
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use btdt_host_runtime::archive::TransportError;
+use btdt_host_runtime::clock;
 use btdt_ports::{HttpError, HttpErrorKind};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
@@ -47,7 +48,7 @@ impl Receiver {
             body,
             idle: limits.body_timeout,
             total: limits.request_timeout,
-            began: Instant::now(),
+            began: clock::instant(),
             received: 0,
             metrics,
         }

@@ -1,11 +1,12 @@
 //! A connection on which a peer that reads nothing is given up.
 
+use btdt_host_runtime::clock;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 /// Fails a write that makes no progress for a while. Reads are timed where it is known what is
 /// being read.
@@ -33,7 +34,8 @@ impl<S> Timed<S> {
         }
         if !self.waiting {
             self.waiting = true;
-            self.timer.as_mut().reset(Instant::now() + self.limit);
+            let limit = clock::instant() + self.limit;
+            self.timer.as_mut().reset(limit.into());
         }
         ready!(self.timer.as_mut().poll(context));
         self.waiting = false;
