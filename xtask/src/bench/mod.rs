@@ -8,6 +8,8 @@ mod check;
 #[cfg(unix)]
 mod files;
 #[cfg(unix)]
+mod load;
+#[cfg(unix)]
 mod machine;
 #[cfg(unix)]
 mod measure;
@@ -20,6 +22,8 @@ mod plan;
 #[cfg(unix)]
 mod random;
 #[cfg(unix)]
+mod remote;
+#[cfg(unix)]
 mod report;
 #[cfg(unix)]
 mod rows;
@@ -27,6 +31,8 @@ mod rows;
 mod runner;
 #[cfg(unix)]
 mod scratch;
+#[cfg(unix)]
+mod server;
 #[cfg(unix)]
 mod tools;
 #[cfg(unix)]

@@ -5,6 +5,7 @@ use super::machine;
 use super::measure;
 use super::numbers;
 use super::options::{HELP, Options};
+use super::remote::RemoteRunner;
 use super::report::{self, Report};
 use super::rows::{self, Group, Row};
 use super::runner::{self, NodeRunner, Outcome, Runner};
@@ -113,7 +114,7 @@ impl Bench<'_> {
         trees: &mut Vec<String>,
     ) -> Result<Vec<Outcome>> {
         let kept = match group {
-            Group::Node => Some(trees::node_trees(self.workspace)?),
+            Group::Node | Group::Remote => Some(trees::node_trees(self.workspace)?),
             _ => None,
         };
         let scratch = self.scratch(group)?;
@@ -131,6 +132,15 @@ impl Bench<'_> {
                 };
                 trees.extend(describe(&kept)?);
                 let runner = NodeRunner::new(&runner, &kept)?;
+                for row in rows {
+                    outcomes.extend(runner.row(row)?);
+                }
+            }
+            Group::Remote => {
+                let Some(kept) = kept else {
+                    bail!("there are no node_modules");
+                };
+                let runner = RemoteRunner::new(&runner, &kept, self.workspace)?;
                 for row in rows {
                     outcomes.extend(runner.row(row)?);
                 }

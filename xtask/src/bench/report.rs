@@ -1,7 +1,7 @@
 //! The tables: what was reached, and every figure behind it.
 
 use super::numbers::{self, Spread};
-use super::rows::{self, Row};
+use super::rows::{self, Row, Unit};
 use super::runner::{Outcome, Sample};
 use super::tools::Tool;
 use anyhow::{Context, Result};
@@ -50,7 +50,7 @@ impl Report<'_> {
         list(&mut text, "Not measured", &missing);
         let _ = writeln!(
             text,
-            "Medians of {} runs; in brackets how many times the time of btdt that is.\n",
+            "Medians of {} runs; in brackets how many times the time of btdt that is, or its memory.\n",
             self.runs
         );
         text.push_str(&table(&self.summary()));
@@ -72,7 +72,7 @@ impl Report<'_> {
     }
 
     fn median(&self, row: &Row, tool: Tool) -> Option<f64> {
-        Some(times(self.outcome(row, tool)?)?.median)
+        Some(self.outcome(row, tool)?.costs()?.median)
     }
 
     fn summary(&self) -> Vec<Vec<String>> {
@@ -108,9 +108,9 @@ impl Report<'_> {
     fn verdict(&self, row: &Row) -> Verdict {
         let scale = row.scale(|tool| self.median(row, tool)).unwrap_or(1.0);
         let target = &row.target;
-        let here = target.seconds.map(|seconds| seconds * scale);
+        let here = target.cost.map(|cost| cost * scale);
         let mut parts = Vec::new();
-        parts.extend(target.seconds.map(|seconds| format!("{seconds} s")));
+        parts.extend(target.cost.map(|cost| row.unit.show(cost)));
         parts.extend(target.cache.map(numbers::bytes));
         parts.extend(target.added.map(|added| format!("+{}", numbers::bytes(added))));
         let peak = target.peak.filter(|_| row.group.is_for_memory());
@@ -128,7 +128,7 @@ impl Report<'_> {
         };
         Verdict {
             target: parts.join(", "),
-            here: here.map_or(NOTHING.to_owned(), numbers::seconds),
+            here: here.map_or(NOTHING.to_owned(), |cost| row.unit.show(cost)),
             met,
         }
     }
@@ -150,7 +150,8 @@ impl Report<'_> {
             let of_row = move |outcome: &&Outcome| outcome.row == row;
             self.outcomes.iter().filter(of_row)
         }) {
-            let Some(time) = times(outcome) else { continue };
+            let Some(cost) = outcome.costs() else { continue };
+            let show = |cost| outcome.row.unit.show(cost);
             let cpu = outcome.samples.iter().map(|sample| sample.usage.cpu);
             let cpu = Spread::of_times(cpu).map_or(0.0, |spread| spread.median);
             let size = |field: fn(&Sample) -> Option<u64>| {
@@ -159,9 +160,9 @@ impl Report<'_> {
             table.push(vec![
                 outcome.row.title.to_owned(),
                 outcome.tool.title().to_owned(),
-                numbers::seconds(time.median),
-                numbers::seconds(time.min),
-                numbers::seconds(time.max),
+                show(cost.median),
+                show(cost.min),
+                show(cost.max),
                 numbers::seconds(cpu),
                 peak(outcome).map_or(NOTHING.into(), numbers::bytes),
                 size(|sample| sample.cache),
@@ -194,15 +195,15 @@ impl Report<'_> {
     }
 }
 
-/// In which respects btdt did not reach its target, `seconds` being the one for this machine.
-fn missed(ours: &Outcome, row: &Row, seconds: Option<f64>) -> Vec<&'static str> {
+/// In which respects btdt did not reach its target, `most` being what it may cost on this machine.
+fn missed(ours: &Outcome, row: &Row, most: Option<f64>) -> Vec<&'static str> {
     let above = |value: Option<u64>, limit: Option<u64>| {
         value.zip(limit).is_some_and(|(value, limit)| value > limit)
     };
     let mut missed = Vec::new();
-    let time = times(ours).map(|time| time.median);
-    if time.zip(seconds).is_some_and(|(time, limit)| time > limit) {
-        missed.push("time");
+    let cost = ours.costs().map(|cost| cost.median);
+    if cost.zip(most).is_some_and(|(cost, most)| cost > most) {
+        missed.push(if row.unit == Unit::Memory { "memory" } else { "time" });
     }
     let cache = median_bytes(ours, |sample| sample.cache);
     let added = median_bytes(ours, |sample| sample.added);
@@ -217,10 +218,10 @@ fn missed(ours: &Outcome, row: &Row, seconds: Option<f64>) -> Vec<&'static str> 
 
 /// The time, and the size where the row has a target for one.
 fn result(outcome: &Outcome, row: &Row) -> String {
-    let Some(time) = times(outcome) else {
+    let Some(cost) = outcome.costs() else {
         return "failed".to_owned();
     };
-    let mut text = numbers::seconds(time.median);
+    let mut text = row.unit.show(cost.median);
     let size = |field: fn(&Sample) -> Option<u64>| {
         median_bytes(outcome, field).map_or(NOTHING.to_owned(), numbers::bytes)
     };
@@ -234,10 +235,6 @@ fn result(outcome: &Outcome, row: &Row) -> String {
         let _ = write!(text, ", {}", peak(outcome).map_or(NOTHING.into(), numbers::bytes));
     }
     text
-}
-
-fn times(outcome: &Outcome) -> Option<Spread> {
-    Spread::of_times(outcome.samples.iter().map(|sample| sample.usage.wall))
 }
 
 fn median_bytes(outcome: &Outcome, field: impl Fn(&Sample) -> Option<u64>) -> Option<u64> {
@@ -318,6 +315,7 @@ mod tests {
             },
             cache,
             added: cache,
+            work: None,
         };
         Outcome {
             row,

@@ -4,6 +4,7 @@
 //! is the ratio to the rivals in one run, so a target is scaled by how much faster or slower the
 //! rivals of its row are on the machine at hand ([`Row::scale`]).
 
+use super::numbers;
 use super::tools::Tool;
 use super::trees::Generated;
 
@@ -14,6 +15,8 @@ pub(super) enum Group {
     Hash,
     /// The two `node_modules`.
     Node,
+    /// The same two and a server.
+    Remote,
     /// A generated tree, which each tool stores and restores in turn.
     Generated(Generated),
     /// The same, once and without a warm-up, for peak memory.
@@ -34,7 +37,7 @@ impl Group {
         match self {
             Self::Hash => 1 << 20,
             // Two trees, one destination, one filled cache per tool and a copy of one of them.
-            Self::Node => 6_000_000_000,
+            Self::Node | Self::Remote => 6_000_000_000,
             Self::Generated(tree) | Self::Memory(tree) => tree.space() * 33 / 10,
         }
     }
@@ -50,12 +53,47 @@ pub(super) enum Step {
     RestoreOverIdentical,
     /// Over the tree with bumped packages.
     RestoreOverDifferent,
+    /// Small requests to a server, many at once.
+    SmallRequests,
+    /// The archive of an entry from a server.
+    Archive,
+    /// The chunks of an entry from a server, in stored form.
+    Chunks,
+    /// The memory of a server that has answered one request.
+    MemoryIdle,
+    /// The most memory of a server that sends many archives at once.
+    MemoryTransfers,
+}
+
+/// What is compared in a row. All of them are costs: less is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// The time of a process.
+    Seconds,
+    /// Seconds for one request, shown as requests for one second.
+    Requests,
+    /// Seconds for one byte, shown as bytes for one second.
+    Bytes,
+    /// Bytes of memory.
+    Memory,
+}
+
+impl Unit {
+    pub(super) fn show(self, cost: f64) -> String {
+        match self {
+            Self::Seconds => numbers::seconds(cost),
+            Self::Requests => format!("{}/s", numbers::count((1.0 / cost).round() as u64)),
+            Self::Bytes => format!("{:.2} GB/s", 1e-9 / cost),
+            Self::Memory => numbers::bytes(cost as u64),
+        }
+    }
 }
 
 /// What btdt is to reach in a row: nothing may be larger.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Target {
-    pub(super) seconds: Option<f64>,
+    /// In seconds, seconds for one request or byte, or bytes: see [`Unit`].
+    pub(super) cost: Option<f64>,
     /// Bytes in the cache afterwards.
     pub(super) cache: Option<u64>,
     /// Bytes that the cache grew by.
@@ -70,9 +108,10 @@ pub(super) struct Row {
     pub(super) title: &'static str,
     pub(super) group: Group,
     pub(super) step: Step,
+    pub(super) unit: Unit,
     pub(super) tools: &'static [Tool],
     pub(super) target: Target,
-    /// Seconds of rivals on the machine where the target was set.
+    /// Costs of rivals on the machine where the target was set.
     pub(super) figures: &'static [(Tool, f64)],
 }
 
@@ -114,6 +153,7 @@ const OVER_TOOLS: &[Tool] =
     &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::Tar, Tool::Rsync, Tool::Git];
 const MANY_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::Tar];
 const LARGE_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::TarZstd1, Tool::Cp];
+const SERVER_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original];
 const MEMORY_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original, Tool::TarZstd];
 
 /// All rows; those of one group stand together, and of a generated tree the store comes first.
@@ -124,7 +164,8 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Hash,
         step: Step::Hash,
         tools: &[Tool::Ours, Tool::Original, Tool::Sha256sum],
-        target: Target { seconds: Some(0.015), ..NO_TARGET },
+        unit: Unit::Seconds,
+        target: Target { cost: Some(0.015), ..NO_TARGET },
         figures: &[],
     },
     Row {
@@ -133,7 +174,8 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Node,
         step: Step::Store,
         tools: STORE_TOOLS,
-        target: Target { seconds: Some(1.2), cache: Some(135 * MB), ..NO_TARGET },
+        unit: Unit::Seconds,
+        target: Target { cost: Some(1.2), cache: Some(135 * MB), ..NO_TARGET },
         figures: &[(Tool::Original, 0.74), (Tool::TarZstd, 2.13), (Tool::TarZstd1, 1.67)],
     },
     Row {
@@ -142,7 +184,8 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Node,
         step: Step::StoreAgain,
         tools: STORE_TOOLS,
-        target: Target { seconds: Some(0.5), added: Some(62 * MB), ..NO_TARGET },
+        unit: Unit::Seconds,
+        target: Target { cost: Some(0.5), added: Some(62 * MB), ..NO_TARGET },
         figures: &[(Tool::Original, 0.77), (Tool::TarZstd, 2.19), (Tool::Restic, 4.3)],
     },
     Row {
@@ -151,7 +194,8 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Node,
         step: Step::Restore,
         tools: RESTORE_TOOLS,
-        target: Target { seconds: Some(0.8), ..NO_TARGET },
+        unit: Unit::Seconds,
+        target: Target { cost: Some(0.8), ..NO_TARGET },
         figures: &[(Tool::Original, 1.51), (Tool::TarZstd, 1.26), (Tool::Tar, 0.85)],
     },
     Row {
@@ -160,7 +204,8 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Node,
         step: Step::RestoreOverIdentical,
         tools: OVER_TOOLS,
-        target: Target { seconds: Some(0.15), ..NO_TARGET },
+        unit: Unit::Seconds,
+        target: Target { cost: Some(0.15), ..NO_TARGET },
         figures: &[
             (Tool::Original, 2.1),
             (Tool::TarZstd, 1.9),
@@ -174,7 +219,8 @@ pub(super) const ALL: &[Row] = &[
         group: Group::Node,
         step: Step::RestoreOverDifferent,
         tools: OVER_TOOLS,
-        target: Target { seconds: Some(0.35), ..NO_TARGET },
+        unit: Unit::Seconds,
+        target: Target { cost: Some(0.35), ..NO_TARGET },
         figures: &[
             (Tool::Original, 2.1),
             (Tool::TarZstd, 1.8),
@@ -188,7 +234,8 @@ pub(super) const ALL: &[Row] = &[
         group: MANY,
         step: Step::Store,
         tools: MANY_TOOLS,
-        target: Target { seconds: Some(3.0), ..NO_TARGET },
+        unit: Unit::Seconds,
+        target: Target { cost: Some(3.0), ..NO_TARGET },
         figures: &[(Tool::Original, 3.0), (Tool::TarZstd, 3.9), (Tool::Tar, 2.2)],
     },
     Row {
@@ -197,7 +244,8 @@ pub(super) const ALL: &[Row] = &[
         group: MANY,
         step: Step::Restore,
         tools: MANY_TOOLS,
-        target: Target { seconds: Some(2.8), ..NO_TARGET },
+        unit: Unit::Seconds,
+        target: Target { cost: Some(2.8), ..NO_TARGET },
         figures: &[(Tool::Original, 10.0), (Tool::TarZstd, 4.8), (Tool::Tar, 4.1)],
     },
     Row {
@@ -206,7 +254,8 @@ pub(super) const ALL: &[Row] = &[
         group: LARGE,
         step: Step::Store,
         tools: LARGE_TOOLS,
-        target: Target { seconds: Some(2.0), cache: Some(1410 * MB), ..NO_TARGET },
+        unit: Unit::Seconds,
+        target: Target { cost: Some(2.0), cache: Some(1410 * MB), ..NO_TARGET },
         figures: &[(Tool::Original, 1.3), (Tool::TarZstd, 2.9), (Tool::TarZstd1, 2.7)],
     },
     Row {
@@ -215,8 +264,89 @@ pub(super) const ALL: &[Row] = &[
         group: LARGE,
         step: Step::Restore,
         tools: LARGE_TOOLS,
-        target: Target { seconds: Some(1.2), ..NO_TARGET },
+        unit: Unit::Seconds,
+        target: Target { cost: Some(1.2), ..NO_TARGET },
         figures: &[(Tool::Original, 1.3), (Tool::TarZstd, 2.2), (Tool::TarZstd1, 2.2)],
+    },
+    Row {
+        name: "remote-store",
+        title: "store to a server with an empty cache",
+        group: Group::Remote,
+        step: Step::Store,
+        tools: SERVER_TOOLS,
+        unit: Unit::Seconds,
+        target: Target { cost: Some(1.6), ..NO_TARGET },
+        figures: &[(Tool::Original, 5.1)],
+    },
+    Row {
+        name: "remote-store-again",
+        title: "store to a server again, 5 packages bumped",
+        group: Group::Remote,
+        step: Step::StoreAgain,
+        tools: SERVER_TOOLS,
+        unit: Unit::Seconds,
+        target: Target { cost: Some(0.7), ..NO_TARGET },
+        figures: &[(Tool::Original, 5.1)],
+    },
+    Row {
+        name: "remote-restore",
+        title: "restore from a server, empty destination",
+        group: Group::Remote,
+        step: Step::Restore,
+        tools: SERVER_TOOLS,
+        unit: Unit::Seconds,
+        target: Target { cost: Some(1.0), ..NO_TARGET },
+        figures: &[(Tool::Original, 2.1)],
+    },
+    Row {
+        name: "server-small",
+        title: "server: GETs of a small entry, 32 connections",
+        group: Group::Remote,
+        step: Step::SmallRequests,
+        tools: SERVER_TOOLS,
+        unit: Unit::Requests,
+        target: Target { cost: Some(1.0 / 10_000.0), ..NOTHING },
+        figures: &[(Tool::Original, 1.0 / 1_400.0)],
+    },
+    Row {
+        name: "server-archive",
+        title: "server: GET of node_modules as an archive",
+        group: Group::Remote,
+        step: Step::Archive,
+        tools: SERVER_TOOLS,
+        unit: Unit::Bytes,
+        target: Target { cost: Some(1.0 / 2.4e9), ..NOTHING },
+        figures: &[(Tool::Original, 1.0 / 2.4e9)],
+    },
+    Row {
+        name: "server-chunks",
+        title: "server: GETs of all chunks as stored, 8 connections",
+        group: Group::Remote,
+        step: Step::Chunks,
+        tools: &[Tool::Ours],
+        unit: Unit::Bytes,
+        target: Target { cost: Some(1.0 / 1.5e9), ..NOTHING },
+        figures: &[],
+    },
+    Row {
+        name: "server-memory-idle",
+        title: "server: memory at rest",
+        group: Group::Remote,
+        step: Step::MemoryIdle,
+        tools: SERVER_TOOLS,
+        unit: Unit::Memory,
+        target: Target { cost: Some(64e6), ..NOTHING },
+        figures: &[],
+    },
+    Row {
+        name: "server-memory-busy",
+        title: "server: most memory, 64 archives sent at once",
+        group: Group::Remote,
+        step: Step::MemoryTransfers,
+        tools: SERVER_TOOLS,
+        unit: Unit::Memory,
+        target: Target { cost: Some(256e6), ..NOTHING },
+        figures: &[],
     },
     memory_row("memory-files-store", "400,000 files: store", MEMORY_MANY, Step::Store),
     memory_row("memory-files-restore", "400,000 files: restore", MEMORY_MANY, Step::Restore),
@@ -224,10 +354,13 @@ pub(super) const ALL: &[Row] = &[
     memory_row("memory-large-restore", "one file of 10 GB: restore", MEMORY_LARGE, Step::Restore),
 ];
 
-const NO_TARGET: Target = Target { seconds: None, cache: None, added: None, peak: Some(PEAK) };
+/// For a server: the bound on memory is that of the command line's program.
+const NOTHING: Target = Target { peak: None, ..NO_TARGET };
+const NO_TARGET: Target = Target { cost: None, cache: None, added: None, peak: Some(PEAK) };
 
 const fn memory_row(name: &'static str, title: &'static str, group: Group, step: Step) -> Row {
-    Row { name, title, group, step, tools: MEMORY_TOOLS, target: NO_TARGET, figures: &[] }
+    let unit = Unit::Seconds;
+    Row { name, title, group, step, unit, tools: MEMORY_TOOLS, target: NO_TARGET, figures: &[] }
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 
 use super::check::{self, Differences, Extras};
 use super::files;
+use super::load::Work;
 use super::measure::{self, Invocation, Usage};
-use super::numbers::{self, Spread};
-use super::rows::{Group, Row, Step};
+use super::numbers::Spread;
+use super::rows::{Group, Row, Step, Unit};
 use super::scratch::Scratch;
 use super::tools::{Tool, Toolbox};
 use super::trees::{Generated, NodeTrees};
@@ -13,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The tree that was stored first, and the one with bumped packages.
 const KEY: &str = "base";
@@ -29,6 +31,22 @@ pub(super) struct Sample {
     pub(super) cache: Option<u64>,
     /// Bytes that the cache grew by, for a store.
     pub(super) added: Option<u64>,
+    /// What a server did meanwhile.
+    pub(super) work: Option<Work>,
+}
+
+impl Sample {
+    /// What is compared in a row of this unit: less is better.
+    pub(super) fn cost(&self, unit: Unit) -> f64 {
+        let wall = self.usage.wall.as_secs_f64();
+        let work = self.work.unwrap_or_default();
+        match unit {
+            Unit::Seconds => wall,
+            Unit::Requests => wall / work.requests as f64,
+            Unit::Bytes => wall / work.bytes as f64,
+            Unit::Memory => self.usage.peak as f64,
+        }
+    }
 }
 
 /// All runs of one tool in one row.
@@ -46,6 +64,11 @@ pub(super) struct Outcome {
 impl Outcome {
     fn new(row: &'static Row, tool: Tool) -> Self {
         Self { row, tool, samples: Vec::new(), lost: BTreeSet::new(), failure: None }
+    }
+
+    /// Median, smallest and largest cost of the runs.
+    pub(super) fn costs(&self) -> Option<Spread> {
+        Spread::of(self.samples.iter().map(|sample| sample.cost(self.row.unit)))
     }
 
     /// Takes in the result of a run; a failure of btdt itself ends the bench.
@@ -100,7 +123,7 @@ impl Runner<'_> {
     }
 
     /// One run of each tool after the other, so that a disturbance meets them all.
-    fn alternate(
+    pub(super) fn alternate(
         &self,
         row: &'static Row,
         runs: usize,
@@ -123,7 +146,7 @@ impl Runner<'_> {
         available.map(|tool| Outcome::new(row, tool)).collect()
     }
 
-    fn measure(&self, invocation: &Invocation) -> Result<Usage> {
+    pub(super) fn measure(&self, invocation: &Invocation) -> Result<Usage> {
         self.scratch.settle()?;
         measure::measure(invocation, &self.scratch.path(""))
     }
@@ -156,13 +179,28 @@ impl Runner<'_> {
         let invocation = self.tools.store(tool, tree, cache, key, previous);
         let usage = self.measure(&invocation)?;
         let after = files::totals(cache)?.bytes;
-        Ok(Sample { usage, cache: Some(after), added: Some(after.saturating_sub(before)) })
+        Ok(Sample {
+            usage,
+            cache: Some(after),
+            added: Some(after.saturating_sub(before)),
+            work: None,
+        })
     }
 }
 
 impl Sample {
-    fn plain(usage: Usage) -> Self {
-        Self { usage, cache: None, added: None }
+    pub(super) fn plain(usage: Usage) -> Self {
+        Self { usage, cache: None, added: None, work: None }
+    }
+
+    /// Of a server at work.
+    pub(super) fn work(usage: Usage, work: Work) -> Self {
+        Self { work: Some(work), ..Self::plain(usage) }
+    }
+
+    /// Of memory alone, in bytes.
+    pub(super) fn memory(peak: u64) -> Self {
+        Self::plain(Usage { wall: Duration::ZERO, cpu: Duration::ZERO, peak })
     }
 }
 
@@ -226,7 +264,12 @@ impl<'a> NodeRunner<'a> {
         let cache = place.join("cache");
         let destination = place.join("node_modules");
         match step {
-            Step::Hash => bail!("hash is no step of node_modules"),
+            Step::Hash
+            | Step::SmallRequests
+            | Step::Archive
+            | Step::Chunks
+            | Step::MemoryIdle
+            | Step::MemoryTransfers => bail!("{step:?} is no step of node_modules"),
             Step::Store => {
                 runner.tools.make_cache(tool, &cache)?;
                 Ok((runner.store(tool, &self.base, &cache, KEY, None)?, None))
@@ -330,11 +373,10 @@ fn store_and_restore(
 /// The medians of a row, while the others are still to come.
 fn show(outcomes: &[Outcome]) {
     for outcome in outcomes {
-        let times = outcome.samples.iter().map(|sample| sample.usage.wall);
-        if let Some(spread) = Spread::of_times(times) {
+        if let Some(spread) = outcome.costs() {
             let name = outcome.tool.title();
             let step = format!("{:?}", outcome.row.step);
-            println!("  {name:<14} {:>8}  ({step})", numbers::seconds(spread.median));
+            println!("  {name:<14} {:>8}  ({step})", outcome.row.unit.show(spread.median));
         }
     }
 }

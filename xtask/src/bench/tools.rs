@@ -134,6 +134,12 @@ impl Toolbox {
         self.available.insert(0, Tool::Ours);
     }
 
+    /// The program that stores and restores, for those that are one program from nowhere else.
+    pub(super) fn program(&self, tool: Tool) -> Option<&Path> {
+        let program = if tool == Tool::Ours { &self.ours } else { &self.original };
+        self.has(tool).then_some(program)
+    }
+
     pub(super) fn has(&self, tool: Tool) -> bool {
         self.available.contains(&tool)
     }
@@ -262,6 +268,19 @@ impl Toolbox {
         }
     }
 
+    /// Stores to or restores from a server; the directory is the last argument.
+    pub(super) fn remote(
+        &self,
+        tool: Tool,
+        command: &str,
+        url: &str,
+        token: &Path,
+        key: &str,
+    ) -> Invocation {
+        let program = if tool == Tool::Ours { &self.ours } else { &self.original };
+        btdt(program, command, Path::new(url), key).arg("-a").arg(token)
+    }
+
     /// Tells a tool what is at the destination already, as far as it wants to know: git has a list
     /// of what it checked out, which a user would have from before.
     ///
@@ -348,17 +367,34 @@ fn original(workspace: &Workspace, install: bool) -> Result<PathBuf> {
     if !install {
         bail!("the first run installs it");
     }
-    println!("Installing btdt-cli {ORIGINAL_VERSION} (kept for later runs)");
-    // In its own target directory: its program has the name of ours.
+    install_original(workspace, "btdt-cli", &root)?;
+    Ok(program)
+}
+
+/// Finds the original btdt-server in the target directory, or has cargo install it there.
+///
+/// # Errors
+/// When it can't be installed.
+pub(super) fn original_server(workspace: &Workspace) -> Result<PathBuf> {
+    let root = workspace.target_dir().join("bench/rival");
+    let program = root.join("bin/btdt-server");
+    if !program.is_file() {
+        install_original(workspace, "btdt-server", &root)?;
+    }
+    Ok(program)
+}
+
+fn install_original(workspace: &Workspace, package: &str, root: &Path) -> Result<()> {
+    println!("Installing {package} {ORIGINAL_VERSION} (kept for later runs)");
+    // In its own target directory: its programs have the names of ours.
     let build = workspace.target_dir().join("bench/rival-build");
     let mut command = workspace.cargo();
     command
-        .args(["install", "btdt-cli", "--version", ORIGINAL_VERSION, "--locked", "--root"])
-        .arg(&root)
+        .args(["install", package, "--version", ORIGINAL_VERSION, "--locked", "--root"])
+        .arg(root)
         .env("CARGO_TARGET_DIR", &build);
     process::run(&mut command).context("could not install it")?;
-    files::remove(&build)?;
-    Ok(program)
+    files::remove(&build)
 }
 
 #[cfg(test)]
