@@ -76,6 +76,11 @@ pub(super) struct Parameters {
     /// How many entries a page has at most.
     pub(super) limit: Option<usize>,
     pub(super) labels: BTreeMap<String, String>,
+    /// How often each was named, repetitions included: that is what the limits are about, and what
+    /// the description of the API can say.
+    keys_named: usize,
+    prefixes_named: usize,
+    labels_named: usize,
 }
 
 impl Parameters {
@@ -103,9 +108,8 @@ impl Parameters {
                 "verify" => parameters.verify = flag("verify", &value)?,
                 "after" if !value.is_empty() => parameters.after = Some(key(value, "after")?),
                 "limit" => {
-                    let limit = value.parse().ok().filter(|limit| *limit > 0);
                     let problem = || Problem::bad_request("\"limit\" must be a positive number.");
-                    parameters.limit = Some(limit.ok_or_else(problem)?);
+                    parameters.limit = Some(positive(&value).ok_or_else(problem)?);
                 }
                 "label" => parameters.add_label(&value)?,
                 _ => {}
@@ -115,18 +119,20 @@ impl Parameters {
     }
 
     fn add_key(&mut self, key: Key) -> Result<(), Problem> {
+        self.keys_named += 1;
         if !self.keys.contains(&key) {
             self.keys.push(key);
         }
-        let fits = self.keys.len() <= MAX_KEYS;
+        let fits = self.keys_named <= MAX_KEYS;
         if fits { Ok(()) } else { Err(too_many("keys", MAX_KEYS)) }
     }
 
     fn add_prefix(&mut self, prefix: Prefix) -> Result<(), Problem> {
+        self.prefixes_named += 1;
         if !self.prefixes.contains(&prefix) {
             self.prefixes.push(prefix);
         }
-        let fits = self.prefixes.len() <= MAX_PREFIXES;
+        let fits = self.prefixes_named <= MAX_PREFIXES;
         if fits { Ok(()) } else { Err(too_many("prefixes", MAX_PREFIXES)) }
     }
 
@@ -143,8 +149,9 @@ impl Parameters {
             );
             return Err(Problem::bad_request(detail));
         }
+        self.labels_named += 1;
         self.labels.insert(name.to_owned(), value.to_owned());
-        let fits = self.labels.len() <= MAX_LABELS;
+        let fits = self.labels_named <= MAX_LABELS;
         if fits { Ok(()) } else { Err(too_many("labels", MAX_LABELS)) }
     }
 }
@@ -155,6 +162,13 @@ impl Parameters {
 /// 400 where it is none.
 pub(super) fn key(text: impl Into<String>, parameter: &str) -> Result<Key, Problem> {
     Key::new(text).map_err(|fault| invalid(parameter, fault))
+}
+
+/// A number of at least one; the largest there is for all that are larger, however many digits they
+/// have: what a number can hold depends on the machine, and is no business of the client.
+fn positive(text: &str) -> Option<usize> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(usize::MAX)).filter(|number| *number > 0)
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, Problem> {
@@ -209,6 +223,17 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_may_be_larger_than_any_number() {
+        for (text, limit) in [("1", Some(1)), ("007", Some(7)), ("0", None), ("00", None)] {
+            assert_eq!(positive(text), limit, "{text}");
+        }
+        assert_eq!(positive(&"9".repeat(50)), Some(usize::MAX));
+        for text in ["", "-1", "+1", "1.0", " 1", "1e3", "٣"] {
+            assert_eq!(positive(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn a_query_without_meaning_is_refused() {
         let many = |name: &str, count: usize| {
             (0..=count).map(|index| format!("{name}={index}&")).collect::<String>()
@@ -222,6 +247,9 @@ mod tests {
             many("key", MAX_KEYS),
             many("prefix", MAX_PREFIXES),
             many("label", MAX_LABELS),
+            "key=k&".repeat(MAX_KEYS + 1),
+            "prefix=&".repeat(MAX_PREFIXES + 1),
+            "label=a&".repeat(MAX_LABELS + 1),
             format!("key={}", "k".repeat(Key::MAX_LENGTH + 1)),
             format!("label=a={}", "k".repeat(MAX_LABEL_VALUE + 1)),
         ]);

@@ -2,11 +2,15 @@
 //! the core's own.
 
 use super::send::ResponseBody;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 /// Seconds after which a client of a busy server should come again.
 const RETRY_SECONDS: u64 = 5;
+
+/// The header by which clients know the protocol, as the core has it.
+const VERSION_HEADER: HeaderName = HeaderName::from_static("btdt-protocol");
+const VERSION: &str = "1";
 
 /// A response that says what went wrong.
 pub(super) fn response(
@@ -25,6 +29,8 @@ pub(super) fn response(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // As the core's own: a client must not take a busy server for the original one.
+    headers.insert(VERSION_HEADER, HeaderValue::from_static(VERSION));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
     }
