@@ -1,7 +1,7 @@
 //! Whatever a client sends, there is an answer that is documented, and none of them is 5xx.
 
 use crate::support::{Call, Sent, Server, call, chunk, file};
-use btdt_core::server::MANIFEST_TYPE;
+use btdt_core::protocol::MANIFEST_TYPE;
 use proptest::prelude::*;
 
 fn segment() -> impl Strategy<Value = String> {

@@ -2,7 +2,8 @@
 
 use crate::support::{Server, bytes, call, header, lookup, tree};
 use btdt_core::manifest;
-use btdt_core::server::{Body, Encoding, Lookup, MANIFEST_TYPE};
+use btdt_core::protocol::MANIFEST_TYPE;
+use btdt_core::server::{Body, Encoding, Lookup};
 use btdt_host_runtime::storage::codec::Codec;
 use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{Digest, ObjectKind, Objects, Records, SweepId, Timestamp};
@@ -27,6 +28,8 @@ fn the_first_key_wins_then_the_newest_of_each_prefix() {
     assert_eq!(get("key=x&prefix=a%2F"), "a/2");
     assert_eq!(get("prefix=x&prefix=a"), "a/2");
     assert_eq!(get("prefix="), "b");
+    assert_eq!(get("key=b&key=a/1&prefix=a&not=b"), "a/1", "a client has tried it already");
+    assert_eq!(get("prefix=a&not=a/2"), "a/3");
     let reply = server.expect(204, &call("GET", "/api/caches/main?key=x&key=&prefix=y"));
     assert_eq!(lookup(&reply), Some(Lookup::Miss));
     assert!(bytes(&reply).is_empty());

@@ -4,8 +4,8 @@ use crate::support::{
     Call, Sent, Server, broken, call, chunk, directory, file, header, json, text,
 };
 use btdt_core::manifest::{self, Builder, ChunkRef, Content, Extent, Node};
+use btdt_core::protocol::MANIFEST_TYPE;
 use btdt_core::record::Record;
-use btdt_core::server::MANIFEST_TYPE;
 use btdt_ports::{ArchiveFault, Digest, IoErrorKind, ObjectKind, Records, Timestamp};
 
 const URL: &str = "/api/caches/main?key=k";
@@ -33,6 +33,21 @@ fn put_manifest(body: Vec<u8>) -> Call {
 fn record(server: &Server, key: &str) -> Option<Record> {
     let stored = Records::get(server.storage(), &[key.to_owned()]).remove(0).unwrap();
     stored.map(|stored| Record::decode(&stored.value).unwrap())
+}
+
+#[test]
+fn a_manifest_that_was_altered_on_its_way_is_refused() {
+    let server = Server::new();
+    let (digest, stored) = chunk(b"one");
+    let url = format!("/api/caches/main/chunks/{}", digest.to_hex());
+    server.expect(201, &call("PUT", &url).bytes(stored));
+    let manifest = manifest_of(&[(digest, 3)]);
+    let put = |announced: &Digest| {
+        put_manifest(manifest.clone()).header("btdt-manifest", &announced.to_hex())
+    };
+    server.expect(422, &put(&digest));
+    assert_eq!(record(&server, "k"), None);
+    server.expect(204, &put(&btdt_core::digest::sha256(&manifest)));
 }
 
 #[test]

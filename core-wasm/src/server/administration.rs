@@ -5,15 +5,17 @@ use super::answer::{Answer, Body, Response};
 use super::json::Object;
 use super::problem::Problem;
 use super::request::Request;
-use super::time::rfc_3339;
 use super::url::{self, Parameters, decode};
 use super::{Step, Trace, World};
+use crate::administration::local::{Deleted, delete};
 use crate::entries::{self, Entry, EntryFault};
 use crate::error::Error;
 use crate::key::{Key, Prefix};
+use crate::protocol::NO_ENTRY;
 use crate::record::Record;
+use btdt_ports::time::rfc_3339;
 use btdt_ports::{
-    Archives, Authority, Caches, IoError, Objects, Operation, Records, Severity, Timestamp, Verdict,
+    Archives, Authority, Caches, Objects, Operation, Records, Severity, Timestamp, Verdict,
 };
 
 /// Entries on a page unless the client says how many, and at most.
@@ -26,9 +28,6 @@ const MAX_PAGE_BYTES: usize = 4 << 20;
 
 /// Records that are read, and keys that are authorized, with one call.
 const BATCH: u32 = 256;
-
-/// How often an entry is deleted that is replaced meanwhile.
-const DELETE_ATTEMPTS: u32 = 5;
 
 impl<C, A, P> World<'_, C, A, P>
 where
@@ -148,32 +147,6 @@ where
     }
 }
 
-enum Deleted {
-    Done,
-    Absent,
-    Replaced,
-}
-
-/// Deletes what is under a key, whatever it is: a damaged record is nothing anybody can use.
-fn delete<R: Records>(records: &R, key: &Key) -> Result<Deleted, IoError> {
-    let name = key.record_name();
-    for _ in 0..DELETE_ATTEMPTS {
-        let stored = match records.get(std::slice::from_ref(&name)).pop() {
-            None | Some(Ok(None)) => return Ok(Deleted::Absent),
-            Some(Err(error)) => return Err(error),
-            Some(Ok(Some(stored))) => stored,
-        };
-        // The names of two keys that are too long for a file name could in theory be equal.
-        if Record::decode(&stored.value).is_ok_and(|record| record.key != *key) {
-            return Ok(Deleted::Absent);
-        }
-        if records.delete(&name, &stored.version)? {
-            return Ok(Deleted::Done);
-        }
-    }
-    Ok(Deleted::Replaced)
-}
-
 /// The entries of these names. Those that cannot be read are passed over, as in all lists.
 fn read<R: Records>(records: &R, names: &[String], prefix: Option<&Prefix>) -> Vec<Entry> {
     let stored = records.get(names).into_iter().filter_map(|stored| stored.ok().flatten());
@@ -240,5 +213,5 @@ fn json<Opened, Plan>(text: String) -> Response<Opened, Plan> {
 }
 
 fn no_entry() -> Problem {
-    Problem::new(404, "This cache has no entry of that key.")
+    Problem::new(404, NO_ENTRY)
 }

@@ -47,7 +47,7 @@ where
         let findings = Findings::of(&self.verdicts(token, &accesses)?);
         if findings.all().is_err() {
             let accesses = access::accesses(Operation::Get, cache, &keys);
-            Findings::of(&self.verdicts(token, &accesses)?).any()?;
+            Findings::of(&self.verdicts(token, &accesses)?).all()?;
         }
         if self.caches.find(cache).is_none() {
             return Err(Problem::no_cache());

@@ -20,7 +20,6 @@ mod negotiation;
 mod problem;
 pub mod request;
 mod route;
-mod time;
 mod upload;
 mod url;
 
