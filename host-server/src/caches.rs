@@ -39,17 +39,32 @@ pub(crate) struct Cache {
 impl Cache {
     /// Whether nothing more is taken until a cleanup has made room.
     pub(crate) fn is_full(&self) -> bool {
-        self.quota.is_some_and(|quota| self.size.load(Ordering::Relaxed) >= quota)
+        self.quota.is_some_and(|quota| self.size() >= quota)
     }
 
-    /// Notes that so many bytes more are stored.
-    pub(crate) fn grew(&self, bytes: u64) {
-        self.size.fetch_add(bytes, Ordering::Relaxed);
+    /// Size in bytes, as far as it is known.
+    pub(crate) fn size(&self) -> u64 {
+        self.size.load(Ordering::Relaxed)
     }
 
-    /// Notes the size that a cleanup found.
-    pub(crate) fn measured(&self, bytes: u64) {
-        self.size.store(bytes, Ordering::Relaxed);
+    /// Whether there is room for so many bytes more, which then counts as used.
+    fn reserve(&self, bytes: u64) -> bool {
+        let quota = self.quota.unwrap_or(u64::MAX);
+        let grown = |size: u64| Some(size.saturating_add(bytes)).filter(|size| *size <= quota);
+        self.size.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_ok()
+    }
+
+    /// Notes that of room that was reserved so much has been used.
+    pub(crate) fn use_room(&self, reserved: u64, used: u64) {
+        let settle = |size: u64| Some(size.saturating_sub(reserved).saturating_add(used));
+        let _ = self.size.fetch_update(Ordering::Relaxed, Ordering::Relaxed, settle);
+    }
+
+    /// Notes the size that a cleanup found. What was stored since it began, when the size was
+    /// `before`, it may not have seen.
+    pub(crate) fn measured(&self, before: u64, found: u64) {
+        let settle = |size: u64| Some(found.saturating_add(size.saturating_sub(before)));
+        let _ = self.size.fetch_update(Ordering::Relaxed, Ordering::Relaxed, settle);
     }
 }
 
@@ -92,6 +107,22 @@ impl Caches {
     /// The cache that has these objects, and its name.
     pub(crate) fn owner(&self, objects: &SharedObjects) -> Option<(&str, &Cache)> {
         self.iter().find(|(_, cache)| Arc::ptr_eq(&cache.local.objects, objects))
+    }
+
+    /// Reserves room in the cache that has these objects, in bytes; `None` where its quota does
+    /// not allow it.
+    pub(crate) fn reserve(&self, objects: &SharedObjects, bytes: u64) -> Option<u64> {
+        match self.owner(objects) {
+            Some((_, cache)) => cache.reserve(bytes).then_some(bytes),
+            None => Some(0),
+        }
+    }
+
+    /// Gives back room that was reserved.
+    pub(crate) fn give_back(&self, objects: &SharedObjects, room: u64) {
+        if let Some((_, cache)) = self.owner(objects) {
+            cache.use_room(room, 0);
+        }
     }
 
     /// All caches with their names.

@@ -26,6 +26,7 @@ pub(crate) async fn run(service: Arc<Service>, caches: Arc<Caches>, interval: Du
 
 fn clean(service: &Service, name: &str, cache: &Cache) {
     let began = clock::instant();
+    let size_before = cache.size();
     let cleaned = match ask(service, cache) {
         Ok(Ok(summary)) => summary,
         Ok(Err(error)) => {
@@ -39,7 +40,7 @@ fn clean(service: &Service, name: &str, cache: &Cache) {
         }
     };
     let evicted = cleaned.removed + cleaned.damaged;
-    cache.measured(cleaned.kept_bytes);
+    cache.measured(size_before, cleaned.kept_bytes);
     let measured = Cleaned { evicted, entries: cleaned.kept, size: cleaned.kept_bytes };
     service.metrics.cleaned(name, Some(measured));
     let deleted_bytes = cleaned.swept.map_or(0, |swept| swept.deleted_bytes);

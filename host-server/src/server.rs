@@ -5,12 +5,13 @@ use crate::cleanup;
 use crate::config::{AuthConfig, Config, Loaded};
 use crate::environment::ServerEnvironment;
 use crate::metrics::Metrics;
-use crate::service::Service;
 use crate::service::connection::Acceptor;
+use crate::service::{self, Service};
 use crate::tls::Tls;
 use btdt_host_runtime::auth::{self, KeyOrigin, KeyRing, RevocationList};
 use btdt_host_runtime::clock;
 use btdt_host_runtime::engine::{Core, CoreError, Surroundings};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,11 +55,13 @@ impl crate::Service for Server {
 
     fn start(&self, loaded: &Loaded, tls: Option<Tls>) -> Result<(), String> {
         let mut builder = Builder::new_multi_thread();
+        builder.max_blocking_threads(service::blocking_threads(&loaded.config.limits));
         let runtime = builder.enable_all().thread_name("btdt-server").build();
         let runtime = runtime.map_err(|error| format!("Could not start threads: {error}"))?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
+        raise_file_limit();
         let ended = self.run(&runtime, loaded, tls);
         // Threads that still read from a disk that hangs shall not keep the process.
         runtime.shutdown_background();
@@ -69,6 +72,10 @@ impl crate::Service for Server {
 impl Server {
     fn run(&self, runtime: &Runtime, loaded: &Loaded, tls: Option<Tls>) -> Result<(), String> {
         let config = &loaded.config;
+        // First of all: until then, the first process of a container ignores signals.
+        let signals = runtime.block_on(async { Signals::new() });
+        let mut signals =
+            signals.map_err(|error| format!("Could not wait for signals: {error}"))?;
         let (authority, revoked) = authority(&config.auth)?;
         let caches = Arc::new(Caches::open(&config.caches).map_err(|error| error.to_string())?);
         let surroundings = Surroundings {
@@ -83,7 +90,6 @@ impl Server {
         runtime.block_on(async {
             let listeners = listen(config, tls.is_some()).await?;
             let (stop, stopping) = watch::channel(false);
-            let signals = Signals::new().map_err(|error| format!("No signals: {error}"))?;
             let acceptor = Arc::new(Acceptor::new(Arc::clone(&service), tls.clone(), stopping));
             for listener in listeners {
                 tokio::spawn(Arc::clone(&acceptor).run(listener));
@@ -96,12 +102,28 @@ impl Server {
             service.stop();
             stop.send_replace(true);
             let finished = tokio::time::timeout(config.shutdown_grace_period, acceptor.finished());
-            match finished.await {
-                Ok(()) => tracing::info!("Stopped"),
-                Err(_) => tracing::warn!("Stopped, and cut off requests that took too long"),
+            let in_time = tokio::select! {
+                finished = finished => finished.is_ok(),
+                // Whoever asks a second time does not want to wait.
+                _ = signals.wait() => false,
+            };
+            if in_time {
+                tracing::info!("Stopped");
+            } else {
+                tracing::warn!("Stopped, and cut off requests that took too long");
             }
             Ok(())
         })
+    }
+}
+
+/// Takes as many open files as this process may have: each connection is one, and the usual limit
+/// of 1,024 is there for programs that use `select`, which this one does not.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "Could not raise the limit of open files");
     }
 }
 
@@ -186,7 +208,7 @@ impl Signals {
     }
 
     /// Waits for a signal that ends the server; its name.
-    async fn wait(mut self) -> &'static str {
+    async fn wait(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",

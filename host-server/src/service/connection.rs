@@ -1,6 +1,6 @@
 //! Accepts connections and serves them until the server ends.
 
-use super::timed::Timed;
+use super::timed::{Activity, Timed, Times};
 use super::{Service, exchange};
 use crate::tls::Tls;
 use hyper::server::conn::http1;
@@ -91,15 +91,16 @@ impl Acceptor {
         _place: OwnedSemaphorePermit,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stream.set_nodelay(true)?;
-        let limits = &self.service.limits;
-        let stream = Timed::new(stream, limits.body_timeout);
-        match &self.tls {
-            None => self.exchange(stream).await,
-            Some(tls) => {
-                let accepting = TlsAcceptor::from(tls.server_config()).accept(stream);
-                self.exchange(tokio::time::timeout(limits.header_timeout, accepting).await??).await
-            }
-        }
+        let Some(tls) = &self.tls else { return self.exchange(stream).await };
+        let accepting = TlsAcceptor::from(tls.server_config()).accept(stream);
+        let accepting = tokio::time::timeout(self.service.limits.header_timeout, accepting);
+        let mut stop = self.stop.clone();
+        let stream = tokio::select! {
+            accepted = accepting => accepted??,
+            // Nothing has been asked for yet.
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        };
+        self.exchange(stream).await
     }
 
     async fn exchange<S>(&self, stream: S) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
@@ -107,14 +108,24 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let limits = &self.service.limits;
+        let times = Times {
+            head: limits.header_timeout,
+            idle: limits.idle_timeout,
+            write: limits.body_timeout,
+        };
+        let activity = Arc::new(Activity::default());
+        let stream = Timed::new(stream, times, Arc::clone(&activity));
         let service = service_fn(|request| {
-            let service = Arc::clone(&self.service);
-            async move { Ok::<_, Infallible>(exchange::answer(service, request).await) }
+            activity.begin();
+            let answer =
+                exchange::answer(Arc::clone(&self.service), Arc::clone(&activity), request);
+            async move { Ok::<_, Infallible>(answer.await) }
         });
         let buffer = usize::try_from(limits.max_header_size).unwrap_or(usize::MAX);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
+            // That one does not tell a connection without a request from a slow head.
+            .header_read_timeout(None)
             .max_buf_size(buffer.max(LEAST_BUFFER))
             .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(stream), service);

@@ -2,6 +2,8 @@
 
 use super::receive::{self, ReceiveFault, Receiver};
 use super::send::{self, Account, ResponseBody};
+use super::sink::Counted;
+use super::timed::Activity;
 use super::{Service, Unanswered, problem, wait_for};
 use crate::pages;
 use btdt_host_runtime::archive::{Compression, TarArchive};
@@ -9,14 +11,15 @@ use btdt_host_runtime::clock;
 use btdt_host_runtime::engine::server::{self as core, Answer, Lookup, Page, UploadFault};
 use btdt_host_runtime::engine::{CoreError, Session, SharedObjects};
 use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
-use btdt_host_runtime::transfer::{ChunkSink, Sink, StoredPutError};
-use btdt_ports::{Digest, IoError, IoErrorKind, ObjectKind, PutOutcome};
+use btdt_host_runtime::transfer::{Sink, StoredPutError};
+use btdt_ports::{Digest, IoErrorKind, ObjectKind, PutOutcome};
 use bytes::Bytes;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(super) use btdt_host_runtime::engine::server::Encoding;
 
@@ -37,6 +40,7 @@ struct Exchange {
     head: Arc<core::Request>,
     is_head: bool,
     route: String,
+    activity: Arc<Activity>,
 }
 
 /// What an answer consists of when it is ready to be sent.
@@ -47,10 +51,14 @@ struct Prepared {
 }
 
 /// Why there is no answer of the core.
-enum Refusal {
+pub(super) enum Refusal {
+    /// The core could not be asked.
     Unanswered(Unanswered),
+    /// The body did not arrive.
     Received(ReceiveFault),
+    /// The quota is used up.
     Full,
+    /// What is to be sent cannot be read.
     Sent(send::SendFault),
 }
 
@@ -66,20 +74,24 @@ impl From<ReceiveFault> for Refusal {
     }
 }
 
-/// Answers a request. There is always an answer.
+/// Answers a request. There is always an answer, unless the connection goes first.
 pub(super) async fn answer(
     service: Arc<Service>,
+    activity: Arc<Activity>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let began = clock::instant();
-    service.metrics.running.inc();
     let id = format!("{:016x}", service.surroundings.environment.random());
     let (parts, body) = request.into_parts();
-    let method = method_name(&parts.method);
+    activity.set_unread(!body.is_end_stream());
     let path = parts.uri.path().to_owned();
+    let mut account = Account::begin(Arc::clone(&service), Arc::clone(&activity), began);
+    account.request_id.clone_from(&id);
+    account.path.clone_from(&path);
+    account.method = method_name(&parts.method);
     let head = Arc::new(core::Request {
         method: parts.method.as_str().to_owned(),
-        path: path.clone(),
+        path,
         query: parts.uri.query().map(str::to_owned),
         headers: visible(&parts.headers, &id),
     });
@@ -89,6 +101,7 @@ pub(super) async fn answer(
         head,
         route: "unknown".to_owned(),
         id: id.clone(),
+        activity,
     };
     let mut response = match exchange.run(body).await {
         Ok(response) => response,
@@ -100,9 +113,8 @@ pub(super) async fn answer(
     if service.is_stopping() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let status = response.status().as_u16();
-    let route = exchange.route;
-    let account = Account { service, began, request_id: id, method, path, route, status };
+    account.status = response.status().as_u16();
+    account.route = exchange.route;
     response.map(|body| body.accounted(account))
 }
 
@@ -143,8 +155,7 @@ impl Exchange {
             Ok(prepared) => return self.send(prepared.map_err(Refusal::Sent)?).await,
             Err(receive) => receive,
         };
-        let limits = &self.service.limits;
-        let receiver = Receiver::new(body, limits, Arc::clone(&self.service.metrics));
+        let receiver = Receiver::new(body, Arc::clone(&self.service), Arc::clone(&self.activity));
         let prepared = match receive {
             Answer::ReceiveBytes { limit, encoding } => {
                 self.receive_bytes(receiver, limit, encoding).await?
@@ -167,14 +178,16 @@ impl Exchange {
         encoding: Encoding,
     ) -> Result<Prepared, Refusal> {
         let most = receiver.announced().unwrap_or(limit).min(limit);
-        let _memory = self.memory(most.saturating_mul(DECODED_MANIFEST)).await?;
-        let body = receiver.collect(limit).await?;
+        let share = || self.memory(most.saturating_mul(DECODED_MANIFEST));
+        let (body, memory) = receiver.collect(limit, share).await?;
         let (head, settings) = (Arc::clone(&self.head), self.service.settings);
-        let answered =
-            self.service.ask(move |session| match receive::decompress(body, encoding, limit) {
+        let answered = self.service.ask(move |session| {
+            let _memory = memory;
+            match receive::decompress(body, encoding, limit) {
                 Ok(body) => Ok(Ok(session.with_bytes(&head, settings, &body)?)),
                 Err(fault) => Ok(Err(fault)),
-            });
+            }
+        });
         prepare(answered.await??, self.is_head).map_err(Refusal::Sent)
     }
 
@@ -189,19 +202,25 @@ impl Exchange {
         let largest = max_stored_size(limit);
         // Its stored form and its raw content are in memory at the same time.
         let most = receiver.announced().unwrap_or(largest).min(largest);
-        let _memory = self.memory(most.saturating_add(limit.min(most.saturating_mul(4)))).await?;
-        let stored = match receiver.collect(largest).await {
-            Ok(stored) => Ok(stored),
-            Err(ReceiveFault::TooLarge) => Err(UploadFault::TooLarge),
-            Err(fault) => return Err(fault.into()),
+        let share = || self.memory(most.saturating_add(limit.min(most.saturating_mul(4))));
+        let (stored, memory) = match receiver.collect(largest, share).await {
+            Ok((stored, memory)) => (Ok(stored), Some(memory)),
+            Err(Refusal::Received(ReceiveFault::TooLarge)) => (Err(UploadFault::TooLarge), None),
+            Err(refusal) => return Err(refusal),
+        };
+        let size = stored.as_ref().map_or(0, Vec::len) as u64;
+        let Some(room) = self.service.caches.reserve(&objects, size) else {
+            return Err(Refusal::Full);
         };
         let (head, settings) = (Arc::clone(&self.head), self.service.settings);
         let service = Arc::clone(&self.service);
         let answered = self.service.ask(move |session| {
+            let _memory = memory;
             let outcome = stored.and_then(|stored| keep(&objects, &digest, &stored, limit));
-            if let (Ok(outcome), Some((name, cache))) = (&outcome, service.caches.owner(&objects)) {
-                service.metrics.kept(name, outcome.stored_size, outcome.new);
-                cache.grew(if outcome.new { outcome.stored_size } else { 0 });
+            if let Ok(outcome) = &outcome {
+                service.kept(&objects, outcome, room);
+            } else {
+                service.caches.give_back(&objects, room);
             }
             session.with_chunk(&head, settings, outcome)
         });
@@ -222,7 +241,8 @@ impl Exchange {
         let turn = wait_for(&self.service.archives, 1).await?;
         let (sender, reader) = receive::channel();
         let passing = tokio::spawn(receiver.pass_on(sender));
-        let sink: Sink = Arc::new(OneWorker(objects.sink()));
+        let service = Arc::clone(&self.service);
+        let sink: Sink = Arc::new(Counted::new(service, Arc::clone(objects)));
         let (head, settings) = (Arc::clone(&self.head), self.service.settings);
         let answered = self.service.run(turn, move |session: Session| {
             let compression = match encoding {
@@ -246,6 +266,7 @@ impl Exchange {
         let share = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         // Whoever needs more than there is gets all of it, alone.
         let share = share.clamp(1, super::BODY_MEMORY);
+        let _waiting = Waiting::begin(&self.service.waiting_for_memory);
         Ok(wait_for(&self.service.body_memory, share).await?)
     }
 
@@ -290,7 +311,8 @@ impl Exchange {
                 } else {
                     let turn = wait_for(&self.service.archives, 1).await?;
                     let plan = plan.without_root().sharing(Arc::clone(&self.service.read_ahead));
-                    ResponseBody::archive(plan, encoding, turn).map_err(unsendable)?
+                    let on_damage = self.chunk_dropper(response.cache.as_deref(), &headers);
+                    ResponseBody::archive(plan, encoding, turn, on_damage).map_err(unsendable)?
                 }
             }
             core::Body::Page(page) => {
@@ -309,6 +331,39 @@ impl Exchange {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         Ok(response)
+    }
+
+    /// Has a chunk of an entry that is being sent looked at, and taken away where it is damaged,
+    /// so that the next request finds out before it is answered. Blocks.
+    fn chunk_dropper(
+        &self,
+        cache: Option<&str>,
+        headers: &HeaderMap,
+    ) -> impl FnOnce(Digest) + Send + 'static + use<> {
+        let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+        let key = header("btdt-cache-key").unwrap_or_default();
+        let is_encoded = header("btdt-cache-key-encoding").is_some();
+        let key: String = if is_encoded {
+            String::from_utf8_lossy(key).into_owned()
+        } else {
+            key.iter().map(|byte| format!("%{byte:02X}")).collect()
+        };
+        let cache = cache.unwrap_or_default().to_owned();
+        let headers = self.head.headers.clone();
+        let (service, settings) = (Arc::clone(&self.service), self.service.settings);
+        let runtime = tokio::runtime::Handle::current();
+        move |digest| {
+            let request = core::Request {
+                method: "HEAD".to_owned(),
+                path: format!("/api/caches/{cache}/chunks/{}", digest.to_hex()),
+                query: Some(format!("key={key}&verify=true")),
+                headers,
+            };
+            let dropped = service.ask(move |session| session.handle(&request, settings).map(drop));
+            if let Err(error) = runtime.block_on(dropped) {
+                tracing::error!(?error, chunk = digest.to_hex(), "A damaged chunk is still there");
+            }
+        }
     }
 
     fn page(&self, page: Page) -> (StatusCode, &'static str, String) {
@@ -357,21 +412,19 @@ impl Exchange {
     }
 }
 
-/// A sink for an archive that is one of many: the server's cores are kept busy by all of them
-/// together, and each further worker would only take memory.
-struct OneWorker(Sink);
+/// Counts who waits.
+struct Waiting<'count>(&'count AtomicUsize);
 
-impl ChunkSink for OneWorker {
-    fn existing(&self, digest: &Digest) -> Result<Option<PutOutcome>, IoError> {
-        self.0.existing(digest)
+impl<'count> Waiting<'count> {
+    fn begin(count: &'count AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waiting(count)
     }
+}
 
-    fn put(&self, digest: &Digest, raw: &[u8], codec: &mut Codec) -> Result<PutOutcome, IoError> {
-        self.0.put(digest, raw, codec)
-    }
-
-    fn suitable_workers(&self) -> usize {
-        1
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,13 +1,15 @@
 //! Answers requests: the core decides each of them, this moves the bytes.
 //!
 //! [`connection`] accepts, [`exchange`] takes one request through the core, [`receive`] reads
-//! bodies, [`send`] writes them, [`problem`] is what is said when the core could not be asked.
+//! bodies, [`sink`] takes the chunks of archives, [`send`] writes bodies, [`timed`] gives up peers
+//! that neither send nor read, [`problem`] is what is said when the core could not be asked.
 
 pub(crate) mod connection;
 mod exchange;
 mod problem;
 mod receive;
 mod send;
+mod sink;
 mod timed;
 
 use crate::caches::Caches;
@@ -15,9 +17,10 @@ use crate::config::{Config, Limits};
 use crate::metrics::Metrics;
 use btdt_host_runtime::archive::ReadAhead;
 use btdt_host_runtime::engine::server::Settings;
-use btdt_host_runtime::engine::{self, Core, CoreError, Session, Surroundings};
+use btdt_host_runtime::engine::{self, Core, CoreError, Session, SharedObjects, Surroundings};
+use btdt_ports::PutOutcome;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -50,6 +53,7 @@ pub(crate) struct Service {
     decisions: Arc<Semaphore>,
     archives: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
+    waiting_for_memory: AtomicUsize,
     read_ahead: Arc<ReadAhead>,
     stopping: AtomicBool,
 }
@@ -75,8 +79,7 @@ impl Service {
         metrics: Arc<Metrics>,
         load: impl FnOnce(u32) -> Result<Core, CoreError>,
     ) -> Result<Self, CoreError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let decisions = (cores * DECISIONS_PER_CORE).max(8);
+        let decisions = decisions_at_once();
         let archives = config.limits.max_transfers as usize;
         // One more for the cleanup.
         let instances = u32::try_from(decisions + archives + 1).unwrap_or(u32::MAX);
@@ -94,6 +97,7 @@ impl Service {
             decisions: Arc::new(Semaphore::new(decisions)),
             archives: Arc::new(Semaphore::new(archives)),
             body_memory: Arc::new(Semaphore::new(BODY_MEMORY as usize)),
+            waiting_for_memory: AtomicUsize::new(0),
             read_ahead: Arc::new(ReadAhead::new(READ_AHEAD)),
             stopping: AtomicBool::new(false),
         })
@@ -136,6 +140,13 @@ impl Service {
         self.core.limited_session(self.surroundings.clone(), engine::Limits::NONE)
     }
 
+    /// Counts a chunk that is there now, for which so much room was reserved.
+    fn kept(&self, objects: &SharedObjects, outcome: &PutOutcome, room: u64) {
+        let Some((name, cache)) = self.caches.owner(objects) else { return };
+        self.metrics.kept(name, outcome.stored_size, outcome.new);
+        cache.use_room(room, if outcome.new { outcome.stored_size } else { 0 });
+    }
+
     /// Has an instance of the core do something on a thread that may block.
     async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
@@ -153,10 +164,8 @@ impl Service {
         let service = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            service.metrics.instances.inc();
-            let done = service.session().and_then(work);
-            service.metrics.instances.dec();
-            done
+            let _instance = Instance::begin(&service);
+            service.session().and_then(work)
         });
         let broken = match done.await {
             Ok(Ok(done)) => return Ok(done),
@@ -165,6 +174,34 @@ impl Service {
         };
         self.metrics.traps.inc();
         Err(Unanswered::Broken(broken))
+    }
+}
+
+/// Requests that the core decides at once.
+fn decisions_at_once() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores * DECISIONS_PER_CORE).max(8)
+}
+
+/// Threads that may block: one for each decision and for each archive that passes in either
+/// direction, and some for reading ahead, cleaning and looking at files.
+pub(crate) fn blocking_threads(limits: &Limits) -> usize {
+    decisions_at_once() + limits.max_transfers as usize + 32
+}
+
+/// Counts an instance, even if what it does panics.
+struct Instance<'service>(&'service Service);
+
+impl<'service> Instance<'service> {
+    fn begin(service: &'service Service) -> Self {
+        service.metrics.instances.inc();
+        Instance(service)
+    }
+}
+
+impl Drop for Instance<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.instances.dec();
     }
 }
 

@@ -1,22 +1,42 @@
 //! Reads the bodies of requests, as fast as they come but not for ever.
 
-use crate::config::Limits;
-use crate::metrics::Metrics;
+use super::Service;
+use super::exchange::Refusal;
+use super::timed::Activity;
 use btdt_host_runtime::archive::TransportError;
 use btdt_host_runtime::clock;
 use btdt_ports::{HttpError, HttpErrorKind};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
+use std::future::Future;
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// Bytes a second that a sender has to reach on average, once it has had the time of an idle body
 /// to begin. Slower ones would hold their share of memory for hours.
 const LEAST_RATE: u64 = 1024;
+
+/// The same while memory is held that others wait for, after [`PATIENCE`].
+const LEAST_RATE_IN_THE_WAY: u64 = 64 << 10;
+
+/// How long a sender may hold memory that others wait for, however slow it is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked at whether others wait.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is received of a body before it needs a share of the memory: whoever sends nothing or
+/// little holds nothing that others need.
+pub(super) const FREE_PART: usize = 16 << 10;
+
+/// The largest window that a sender may demand, as binary logarithm: what the specification of
+/// the content coding `zstd` (RFC 9659) allows.
+const MAX_ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Frames that wait between the connection and the thread that unpacks them.
 const QUEUED_FRAMES: usize = 16;
@@ -35,22 +55,27 @@ pub(super) enum ReceiveFault {
 /// A body on its way in.
 pub(super) struct Receiver {
     body: Incoming,
+    activity: Arc<Activity>,
     idle: Duration,
     total: Duration,
     began: Instant,
     received: u64,
-    metrics: Arc<Metrics>,
+    /// Since when, and from which byte on, it has held memory.
+    holds: Option<(Instant, u64)>,
+    service: Arc<Service>,
 }
 
 impl Receiver {
-    pub(super) fn new(body: Incoming, limits: &Limits, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(body: Incoming, service: Arc<Service>, activity: Arc<Activity>) -> Self {
         Receiver {
             body,
-            idle: limits.body_timeout,
-            total: limits.request_timeout,
+            activity,
+            idle: service.limits.body_timeout,
+            total: service.limits.request_timeout,
             began: clock::instant(),
             received: 0,
-            metrics,
+            holds: None,
+            service,
         }
     }
 
@@ -62,17 +87,33 @@ impl Receiver {
     /// The next run of bytes; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, ReceiveFault> {
         loop {
-            let frame = tokio::time::timeout(self.idle, self.body.frame()).await;
-            let frame = match frame.map_err(|_| ReceiveFault::TooSlow)? {
-                None => return Ok(None),
+            let frame = match self.frame().await? {
+                None => {
+                    self.activity.set_unread(false);
+                    return Ok(None);
+                }
                 Some(frame) => frame.map_err(|_| ReceiveFault::Interrupted)?,
             };
             // Trailers are of no interest.
             let Ok(bytes) = frame.into_data() else { continue };
             self.received += bytes.len() as u64;
-            self.metrics.received(bytes.len() as u64);
+            self.service.metrics.received(bytes.len() as u64);
             self.check_rate()?;
             return Ok(Some(bytes));
+        }
+    }
+
+    async fn frame(&mut self) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, ReceiveFault> {
+        let waited_since = clock::instant();
+        loop {
+            let left = self.idle.saturating_sub(waited_since.elapsed());
+            if left.is_zero() {
+                return Err(ReceiveFault::TooSlow);
+            }
+            match tokio::time::timeout(left.min(LOOK), self.body.frame()).await {
+                Ok(frame) => return Ok(frame),
+                Err(_) => self.check_rate()?,
+            }
         }
     }
 
@@ -80,24 +121,61 @@ impl Receiver {
         let took = self.began.elapsed();
         let measured = took.saturating_sub(self.idle).as_secs();
         let too_slow = took > self.total || self.received < measured.saturating_mul(LEAST_RATE);
-        if too_slow { Err(ReceiveFault::TooSlow) } else { Ok(()) }
+        if too_slow || self.is_in_the_way() { Err(ReceiveFault::TooSlow) } else { Ok(()) }
     }
 
-    /// All of it, of at most `limit` bytes.
-    pub(super) async fn collect(&mut self, limit: u64) -> Result<Vec<u8>, ReceiveFault> {
-        let announced = self.announced();
-        if announced.is_some_and(|length| length > limit) {
-            return Err(ReceiveFault::TooLarge);
+    /// Whether it slowly fills memory that others wait for.
+    fn is_in_the_way(&self) -> bool {
+        self.holds.is_some_and(|(since, from)| {
+            let held = since.elapsed();
+            let least = LEAST_RATE_IN_THE_WAY.saturating_mul(held.as_secs());
+            held > PATIENCE
+                && self.received - from < least
+                && self.service.waiting_for_memory.load(Ordering::Relaxed) > 0
+        })
+    }
+
+    /// All of it, of at most `limit` bytes, with the memory that `share` gets for it.
+    pub(super) async fn collect<Share, F>(
+        &mut self,
+        limit: u64,
+        share: Share,
+    ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Refusal>
+    where
+        Share: FnOnce() -> F,
+        F: Future<Output = Result<OwnedSemaphorePermit, Refusal>>,
+    {
+        if self.announced().is_some_and(|length| length > limit) {
+            return Err(ReceiveFault::TooLarge.into());
         }
-        let capacity = usize::try_from(announced.unwrap_or(0)).unwrap_or(0);
-        let mut collected = Vec::with_capacity(capacity);
-        while let Some(bytes) = self.next().await? {
+        let mut collected = Vec::new();
+        let ended = self.append(&mut collected, limit, FREE_PART).await?;
+        let permit = share().await?;
+        if !ended {
+            self.holds = Some((clock::instant(), self.received));
+            let announced = self.announced().unwrap_or(0);
+            collected.reserve_exact(usize::try_from(announced).unwrap_or(0));
+            self.append(&mut collected, limit, usize::MAX).await?;
+            self.holds = None;
+        }
+        Ok((collected, permit))
+    }
+
+    /// Appends what comes until there are `enough` bytes. Whether it has ended.
+    async fn append(
+        &mut self,
+        collected: &mut Vec<u8>,
+        limit: u64,
+        enough: usize,
+    ) -> Result<bool, ReceiveFault> {
+        while collected.len() < enough {
+            let Some(bytes) = self.next().await? else { return Ok(true) };
             if (collected.len() + bytes.len()) as u64 > limit {
                 return Err(ReceiveFault::TooLarge);
             }
             collected.extend_from_slice(&bytes);
         }
-        Ok(collected)
+        Ok(false)
     }
 
     /// Passes it on to a [`BlockingReader`] until its end, or until nobody reads any more.
@@ -178,7 +256,10 @@ pub(super) fn decompress(
         Encoding::Gzip => Box::new(MultiGzDecoder::new(body.as_slice())),
         Encoding::Zstd => {
             let decoder = zstd::Decoder::with_buffer(body.as_slice());
-            Box::new(decoder.map_err(|_| ReceiveFault::Interrupted)?)
+            let mut decoder = decoder.map_err(|_| ReceiveFault::Interrupted)?;
+            let limited = decoder.window_log_max(MAX_ZSTD_WINDOW_LOG);
+            limited.map_err(|_| ReceiveFault::Interrupted)?;
+            Box::new(decoder)
         }
     };
     let mut raw = Vec::new();

@@ -1,9 +1,11 @@
 //! The bodies of answers, which are read as the peer takes them.
 
 use super::Service;
+use super::timed::Activity;
 use btdt_host_runtime::archive::{StreamFault, TarPlan, TarReader};
 use btdt_host_runtime::engine::Opened;
 use btdt_host_runtime::engine::server::Encoding;
+use btdt_ports::Digest;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -25,6 +27,9 @@ const QUEUED_BLOCKS: usize = 3;
 /// A level at which one core keeps up with most networks.
 const ZSTD_LEVEL: i32 = 1;
 
+/// The status in log and metrics where the connection went before there was an answer.
+const GONE: u16 = 499;
+
 /// The rest of a body cannot be read. The connection is then cut, so that the peer notices.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendFault {
@@ -37,6 +42,9 @@ pub(super) enum SendFault {
     /// The thread that read it is gone.
     #[error("the thread that reads it has stopped")]
     Stopped,
+    /// The peer reads too slowly.
+    #[error("the request took longer than allowed")]
+    TooSlow,
 }
 
 enum Source {
@@ -54,22 +62,63 @@ enum Source {
     Blocks { from: mpsc::Receiver<Result<Bytes, SendFault>>, left: Option<u64> },
 }
 
-/// What is recorded of an answer when it has been sent.
+/// What is recorded of a request when its answer has been sent, or when its connection is gone.
 pub(super) struct Account {
-    pub(super) service: Arc<Service>,
-    pub(super) began: Instant,
+    service: Arc<Service>,
+    activity: Arc<Activity>,
+    began: Instant,
     pub(super) request_id: String,
     pub(super) method: &'static str,
     pub(super) path: String,
     pub(super) route: String,
     pub(super) status: u16,
+    sent: u64,
+    complete: bool,
+}
+
+impl Account {
+    /// The account of a request that has just begun.
+    pub(super) fn begin(service: Arc<Service>, activity: Arc<Activity>, began: Instant) -> Self {
+        service.metrics.running.inc();
+        Account {
+            service,
+            activity,
+            began,
+            request_id: String::new(),
+            method: "other",
+            path: String::new(),
+            route: "unknown".to_owned(),
+            status: GONE,
+            sent: 0,
+            complete: false,
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let took = self.began.elapsed();
+        let metrics = &self.service.metrics;
+        metrics.sent(self.sent);
+        metrics.answered(&self.route, self.method, self.status, took);
+        metrics.running.dec();
+        self.activity.end();
+        let Account { request_id, method, path, route, status, sent, complete, .. } = self;
+        let (method, status, bytes, complete) = (*method, *status, *sent, *complete);
+        let milliseconds = took.as_secs_f64() * 1000.0;
+        // A restore asks for hundreds of chunks: one line each would bury the rest.
+        if route.contains("chunk") && status < 400 {
+            tracing::debug!(request_id, method, path, status, bytes, milliseconds, complete);
+        } else {
+            tracing::info!(request_id, method, path, status, bytes, milliseconds, complete);
+        }
+    }
 }
 
 /// The body of an answer.
 pub(super) struct ResponseBody {
     source: Source,
     account: Option<Account>,
-    sent: u64,
     ended: bool,
 }
 
@@ -89,10 +138,12 @@ impl ResponseBody {
     }
 
     /// An archive, put together on a thread of its own. `turn` is held until that ends.
+    /// `on_damage` is called, there, with a chunk that cannot be used.
     pub(super) fn archive(
         plan: TarPlan,
         encoding: Encoding,
         turn: OwnedSemaphorePermit,
+        on_damage: impl FnOnce(Digest) + Send + 'static,
     ) -> Result<(Self, Option<u64>), StreamFault> {
         let length = match encoding {
             Encoding::Identity => Some(plan.content_length()?),
@@ -100,12 +151,15 @@ impl ResponseBody {
         };
         let (sender, from) = mpsc::channel(QUEUED_BLOCKS);
         tokio::task::spawn_blocking(move || {
-            let _turn = turn;
             let written = plan
                 .into_reader()
                 .map_err(SendFault::from)
                 .and_then(|reader| Pump { to: sender.clone() }.run(reader, encoding));
+            drop(turn);
             if let Err(fault) = written {
+                if let SendFault::Archive(StreamFault::Chunk { digest, .. }) = &fault {
+                    on_damage(*digest);
+                }
                 // Where nobody listens any more, nobody needs to know.
                 let _ = sender.blocking_send(Err(fault));
             }
@@ -114,7 +168,7 @@ impl ResponseBody {
     }
 
     fn of(source: Source) -> Self {
-        ResponseBody { source, account: None, sent: 0, ended: false }
+        ResponseBody { source, account: None, ended: false }
     }
 
     /// Has this recorded at the end.
@@ -200,14 +254,21 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, SendFault>>> {
-        match ready!(self.source.poll(context)) {
+        let slow = self.account.as_ref().is_some_and(|account| {
+            account.began.elapsed() > account.service.limits.request_timeout
+        });
+        let polled =
+            if slow { Some(Err(SendFault::TooSlow)) } else { ready!(self.source.poll(context)) };
+        match polled {
             None => {
                 self.ended = true;
                 Poll::Ready(None)
             }
             Some(Ok(block)) => {
                 self.source.drop_reading();
-                self.sent += block.len() as u64;
+                if let Some(account) = &mut self.account {
+                    account.sent += block.len() as u64;
+                }
                 Poll::Ready(Some(Ok(Frame::data(block))))
             }
             Some(Err(fault)) => {
@@ -232,20 +293,8 @@ impl Body for ResponseBody {
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         let complete = self.ended || self.is_end_stream();
-        let Some(account) = self.account.take() else { return };
-        let took = account.began.elapsed();
-        let metrics = &account.service.metrics;
-        metrics.sent(self.sent);
-        metrics.answered(&account.route, account.method, account.status, took);
-        metrics.running.dec();
-        let Account { request_id, method, path, route, status, .. } = account;
-        let milliseconds = took.as_secs_f64() * 1000.0;
-        let bytes = self.sent;
-        // A restore asks for hundreds of chunks: one line each would bury the rest.
-        if route.contains("chunk") && status < 400 {
-            tracing::debug!(request_id, method, path, status, bytes, milliseconds, complete);
-        } else {
-            tracing::info!(request_id, method, path, status, bytes, milliseconds, complete);
+        if let Some(account) = &mut self.account {
+            account.complete = complete;
         }
     }
 }
