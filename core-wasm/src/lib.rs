@@ -5,6 +5,7 @@
 //! content of files: it hands plans to its host and gets digests back. Only `component` knows that
 //! all of this is also a WASI component.
 
+pub mod administration;
 pub mod archiving;
 pub mod cache;
 pub mod chunking;

@@ -34,6 +34,9 @@ pub const MANIFEST_DIGEST: &str = "btdt-manifest";
 /// Header with name and version of the tool that stores an entry.
 pub const TOOL: &str = "btdt-tool";
 
+/// What a 404 says when it is about an entry, not about a cache or a URL: clients tell them apart.
+pub const NO_ENTRY: &str = "This cache has no entry of that key.";
+
 /// What statuses mean to a user whose server does not say more.
 pub const HTTP_STATUSES: [(u16, &str); 12] = [
     (400, "it does not understand the request"),

@@ -26,14 +26,15 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 /// What a key needs no encoding for in a query (RFC 3986, `unreserved`).
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How long a token lasts that leaves this machine, in seconds: as long as that of btdt 0.4. The
 /// host derives another one when a transfer takes longer.
 const TOKEN_LIFE: u32 = 300;
 
 /// Largest body of an answer that is read only for its message or list, in bytes.
-const MAX_PROBLEM: u64 = 16 << 20;
+pub(crate) const MAX_PROBLEM: u64 = 16 << 20;
 
 /// Four attempts within about four seconds: enough for a server that is restarted by its rollout,
 /// and not so long that a build waits for a server that is down.
@@ -48,7 +49,7 @@ pub struct RemoteCache<'cache, R: Remote> {
     remote: &'cache R,
     environment: &'cache dyn Environment,
     /// The URL of the cache, without a slash at its end.
-    url: String,
+    pub(crate) url: String,
     /// The keys that authorize what is done to chunks, a query with its question mark: those of a
     /// store, and that of the entry which is restored.
     keys: RefCell<String>,
@@ -105,30 +106,30 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
         format!("{}/chunks/missing{}", self.url, self.keys.borrow())
     }
 
-    fn send(&self, request: &HttpRequest) -> Result<HttpResponse<R::Body>, Error> {
+    pub(crate) fn send(&self, request: &HttpRequest) -> Result<HttpResponse<R::Body>, Error> {
         let sent = self.remote.send(request);
         sent.map_err(|error| self.error(&request.url, ServerFault::NoAnswer(error)))
     }
 
     #[allow(clippy::unused_self, reason = "one name for all errors of a cache")]
-    fn error(&self, url: &str, fault: ServerFault) -> Error {
+    pub(crate) fn error(&self, url: &str, fault: ServerFault) -> Error {
         Error::Server { url: url.to_owned(), fault }
     }
 
-    fn refused(&self, url: &str, response: HttpResponse<R::Body>) -> Error {
+    pub(crate) fn refused(&self, url: &str, response: HttpResponse<R::Body>) -> Error {
         let status = response.status;
         // A message that does not arrive is none.
         let body = response.body.bytes(MAX_PROBLEM).unwrap_or_default();
         self.error(url, refusal(status, &body))
     }
 
-    fn unexpected(&self, url: &str, what: impl Into<String>) -> Error {
+    pub(crate) fn unexpected(&self, url: &str, what: impl Into<String>) -> Error {
         self.error(url, ServerFault::Unexpected(what.into()))
     }
 
     /// Asks for the chunks among `digests` that the server does not have. `None` where it is one
     /// of btdt 0.4, which knows no chunks.
-    fn missing(&self, digests: &[Digest]) -> Result<Option<Vec<Digest>>, Error> {
+    pub(crate) fn missing(&self, digests: &[Digest]) -> Result<Option<Vec<Digest>>, Error> {
         let url = self.missing_url();
         let mut request = request(Method::Post, url.clone());
         request.headers.push(("content-type".to_owned(), "text/plain".to_owned()));
@@ -328,7 +329,7 @@ impl<R: Remote> Cache for RemoteCache<'_, R> {
     }
 }
 
-fn request(method: Method, url: String) -> HttpRequest {
+pub(crate) fn request(method: Method, url: String) -> HttpRequest {
     HttpRequest { method, url, headers: Vec::new(), body: Vec::new(), retries: retries() }
 }
 
@@ -337,12 +338,12 @@ fn retries() -> RetryPolicy {
     RetryPolicy { attempts: ATTEMPTS, delay: FIRST_DELAY, statuses: TEMPORARY.to_vec() }
 }
 
-fn is_own<B>(response: &HttpResponse<B>) -> bool {
+pub(crate) fn is_own<B>(response: &HttpResponse<B>) -> bool {
     response.header(VERSION_HEADER) == Some(VERSION)
 }
 
 /// What a refusal says to the user: the server's own words, or else the meaning of the status.
-fn refusal(status: u16, body: &[u8]) -> ServerFault {
+pub(crate) fn refusal(status: u16, body: &[u8]) -> ServerFault {
     let known = HTTP_STATUSES.iter().find(|(code, _)| *code == status);
     let meaning = known.map_or("no reason given", |(_, meaning)| meaning);
     let message = Problem::decode(body).detail.unwrap_or_else(|| meaning.to_owned());
@@ -354,7 +355,7 @@ fn key_query(keys: &[Key]) -> String {
 }
 
 /// A query with its question mark; nothing where there are no parameters.
-fn query<'q>(parameters: impl Iterator<Item = (&'q str, &'q str)>) -> String {
+pub(crate) fn query<'q>(parameters: impl Iterator<Item = (&'q str, &'q str)>) -> String {
     let mut query = String::new();
     for (name, value) in parameters.filter(|(_, value)| !value.is_empty()) {
         query.push(if query.is_empty() { '?' } else { '&' });

@@ -29,10 +29,14 @@ pub struct Arguments {
 #[allow(missing_docs, reason = "a comment here would take the place of the help of the arguments")]
 pub enum Command {
     Clean(CleanArguments),
+    Delete(DeleteArguments),
     Hash(HashArguments),
+    Inspect(InspectArguments),
+    List(ListArguments),
     Restore(RestoreArguments),
     Store(StoreArguments),
     Token(TokenArguments),
+    Verify(VerifyArguments),
 }
 
 /// Which cache.
@@ -107,6 +111,105 @@ pub struct CleanArguments {
     /// Should be longer than any store or restore takes.
     #[arg(long, value_name = "AGE", value_parser = parse_age, default_value = "1h")]
     pub grace_period: u64,
+
+    #[command(flatten)]
+    /// How much to say.
+    pub output: OutputArguments,
+}
+
+/// How results look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Delete entries from a cache
+///
+/// Deletes the entries of the given keys, or all entries whose key begins with a prefix. The data
+/// that no other entry needs is removed by the next cleans.
+///
+/// Prints "Deleted key KEY" for each of them. Exits with 4 if there was nothing to delete.
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct DeleteArguments {
+    #[command(flatten)]
+    /// The cache.
+    pub cache: CacheArguments,
+
+    /// Keys whose entries are deleted
+    ///
+    /// Separated by commas, or given several times.
+    #[arg(short, long, value_name = "KEYS", value_delimiter = ',', group = "what")]
+    pub keys: Vec<String>,
+
+    /// Delete all entries whose key begins with this
+    #[arg(long, value_name = "PREFIX", group = "what")]
+    pub prefix: Option<String>,
+}
+
+/// Show an entry of a cache
+///
+/// Shows when it was stored and used, how large it is, and with --files all that is in it. Exits
+/// with 4 if there is no such entry, and with 1 if a part of it is missing. On a server, to inspect
+/// an entry counts as a use of it.
+#[derive(Args, Debug)]
+pub struct InspectArguments {
+    #[command(flatten)]
+    /// The cache.
+    pub cache: CacheArguments,
+
+    /// List files, directories and links
+    #[arg(long)]
+    pub files: bool,
+
+    /// How to show it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// The key
+    #[arg(value_name = "KEY")]
+    pub key: String,
+}
+
+/// List the entries of a cache
+///
+/// Prints one line for each entry, sorted by key: when it was last stored or restored, the size of
+/// its data as it is stored, the number of its files, and its key. On a server, these are the
+/// entries that the token allows to list.
+#[derive(Args, Debug)]
+pub struct ListArguments {
+    #[command(flatten)]
+    /// The cache.
+    pub cache: CacheArguments,
+
+    /// List only entries whose key begins with this
+    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
+    pub prefix: String,
+
+    /// How to list them
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Verify all that is in a cache
+///
+/// Reads every record, manifest and chunk of a cache in a directory, and prints what is damaged or
+/// missing and which keys need it. Exits with 1 if anything is. Stores, restores and cleans can go on
+/// meanwhile.
+///
+/// Nothing is changed without --repair.
+#[derive(Args, Debug)]
+pub struct VerifyArguments {
+    #[command(flatten)]
+    /// The cache.
+    pub cache: CacheArguments,
+
+    /// Take out what is damaged, so that the next store writes it anew
+    #[arg(long)]
+    pub repair: bool,
 
     #[command(flatten)]
     /// How much to say.

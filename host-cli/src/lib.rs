@@ -44,10 +44,14 @@ pub fn run(
     let context = commands::Context { core, environment, printer };
     let done = match arguments.command {
         Command::Clean(arguments) => commands::clean::run(&arguments, context),
+        Command::Delete(arguments) => commands::delete::run(&arguments, context),
         Command::Hash(arguments) => commands::hash::run(&arguments, context),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments, context),
+        Command::List(arguments) => commands::list::run(&arguments, context),
         Command::Restore(arguments) => commands::restore::run(&arguments, context),
         Command::Store(arguments) => commands::store::run(&arguments, context),
         Command::Token(arguments) => commands::token::run(&arguments, printer),
+        Command::Verify(arguments) => commands::verify::run(&arguments, context),
     };
     match done {
         Ok(exit) => exit.code(),

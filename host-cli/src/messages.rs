@@ -94,6 +94,22 @@ pub(crate) fn unusable_certificates(paths: &[PathBuf], error: &HttpError) -> Fai
     )
 }
 
+/// A cache on a server cannot be read as a whole from here.
+pub(crate) fn verify_on_server(url: &str) -> Failure {
+    let cause = "Only a cache in a directory can be verified as a whole".to_owned();
+    Failure::new(format!("Could not verify: {url}"), vec![cause]).hint(
+        "run btdt verify --cache DIRECTORY where the server runs, with the directory of the cache; \
+         the server can go on meanwhile",
+    )
+}
+
+/// All entries would be deleted, most likely because a variable is not set.
+pub(crate) fn empty_prefix() -> Failure {
+    let what = "invalid value '' for '--prefix <PREFIX>': every key begins with it; to delete \
+                everything, remove the directory of the cache";
+    Failure::usage(what.to_owned())
+}
+
 /// The source of a store is the cache.
 pub(crate) fn cache_in_itself(source: &Path) -> Failure {
     let cause = "This is the cache itself".to_owned();

@@ -103,7 +103,7 @@ fn try_to_write(to: &Mutex<dyn Write + Send>, text: &str) -> io::Result<()> {
 }
 
 /// The text without characters that could forge lines or colours.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {

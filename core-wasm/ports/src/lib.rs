@@ -16,6 +16,7 @@ pub mod error;
 pub mod http;
 pub mod mirror;
 pub mod storage;
+pub mod time;
 pub mod tree;
 pub mod types;
 

@@ -1,16 +1,50 @@
 //! What front ends ask of the core.
 
 use super::bindings::exports::btdt::cache::client;
+use super::convert::tree_node;
 use super::imports::{HostEnvironment, HostObjects, HostRecords, HostTree};
 use super::remote::HostRemote;
 use super::{Core, report_panics};
+use crate::administration::remote::RemoteEntries;
+use crate::administration::{self, Totals, verify};
 use crate::cache::LocalCache;
 use crate::error::Error;
 use crate::remote::RemoteCache;
 use crate::{clean, hash, restore, retention, store};
 use btdt_ports::Operation;
 
+/// An entry and its tree, for as long as the host asks about it.
+pub(super) struct Inspection(administration::Inspection);
+
+impl client::GuestInspection for Inspection {
+    fn entry(&self) -> client::EntryInfo {
+        self.0.entry.clone().into()
+    }
+
+    fn totals(&self) -> Option<client::TreeTotals> {
+        let totals = Totals::of(self.0.manifest.as_ref()?);
+        let missing_chunks = self.0.missing_chunks;
+        Some(client::TreeTotals { missing_chunks, ..totals.into() })
+    }
+
+    fn nodes(&self, first: u32, count: u32) -> Vec<client::TreeNode> {
+        let Some(manifest) = &self.0.manifest else { return Vec::new() };
+        let end = first.saturating_add(count).min(manifest.len());
+        (first..end).map(|number| tree_node(manifest, number)).collect()
+    }
+}
+
+/// A cache on a server, for questions about its entries.
+fn remote_entries<'cache>(
+    server: &'cache HostRemote<'cache>,
+    cache: &'cache client::RemoteCache,
+) -> RemoteEntries<'cache, HostRemote<'cache>> {
+    RemoteEntries { server, url: &cache.url, environment: &HostEnvironment }
+}
+
 impl client::Guest for Core {
+    type Inspection = Inspection;
+
     fn store_tree(
         request: client::StoreRequest,
         tree: client::FileTree,
@@ -101,5 +135,83 @@ impl client::Guest for Core {
         hash::hash(&trees, algorithm.into(), &HostEnvironment).map(Into::into).map_err(
             |(index, error)| client::HashFailure { index: index as u32, error: error.into() },
         )
+    }
+
+    fn list_entries(
+        request: client::ListRequest,
+        cache: client::Cache,
+    ) -> Result<client::EntryPage, client::Error> {
+        report_panics();
+        let (prefix, after) = (request.prefix.as_str(), request.after.as_deref());
+        let page = match &cache {
+            client::Cache::Local(cache) => {
+                let (objects, records) = (HostObjects(&cache.objects), HostRecords(&cache.records));
+                let cache = LocalCache::new(&objects, &records, &HostEnvironment);
+                administration::local::list(prefix, after, &cache)
+            }
+            client::Cache::Remote(cache) => {
+                let server = HostRemote(&cache.server);
+                administration::remote::list(prefix, after, remote_entries(&server, cache))
+            }
+        };
+        page.map(Into::into).map_err(Into::into)
+    }
+
+    fn inspect_entry(
+        key: String,
+        cache: client::Cache,
+    ) -> Result<Option<client::Inspection>, client::Error> {
+        report_panics();
+        let found = match &cache {
+            client::Cache::Local(cache) => {
+                let (objects, records) = (HostObjects(&cache.objects), HostRecords(&cache.records));
+                let cache = LocalCache::new(&objects, &records, &HostEnvironment);
+                administration::local::inspect(&key, &cache)
+            }
+            client::Cache::Remote(cache) => {
+                let server = HostRemote(&cache.server);
+                administration::remote::inspect(&key, remote_entries(&server, cache))
+            }
+        };
+        let found = found.map_err(client::Error::from)?;
+        Ok(found.map(|inspection| client::Inspection::new(Inspection(inspection))))
+    }
+
+    fn delete_entries(
+        request: client::DeleteRequest,
+        cache: client::Cache,
+    ) -> Result<client::DeletePage, client::Error> {
+        report_panics();
+        let request = administration::DeleteRequest {
+            keys: request.keys,
+            prefix: request.prefix,
+            after: request.after,
+        };
+        let page = match &cache {
+            client::Cache::Local(cache) => {
+                let (objects, records) = (HostObjects(&cache.objects), HostRecords(&cache.records));
+                let cache = LocalCache::new(&objects, &records, &HostEnvironment);
+                administration::local::delete_some(&request, &cache)
+            }
+            client::Cache::Remote(cache) => {
+                let server = HostRemote(&cache.server);
+                administration::remote::delete_some(&request, remote_entries(&server, cache))
+            }
+        };
+        page.map(Into::into).map_err(Into::into)
+    }
+
+    fn verify_cache(
+        repair: bool,
+        cache: client::Cache,
+    ) -> Result<client::VerifySummary, client::Error> {
+        report_panics();
+        let client::Cache::Local(cache) = &cache else {
+            let reason = "only a cache in a directory can be verified as a whole";
+            return Err(Error::NotRemote(reason).into());
+        };
+        let (objects, records) = (HostObjects(&cache.objects), HostRecords(&cache.records));
+        let cache = LocalCache::new(&objects, &records, &HostEnvironment);
+        verify::verify(repair, &cache).map(Into::into).map_err(Into::into)
     }
 }

@@ -2,8 +2,11 @@
 
 use super::bindings::btdt::cache as wit;
 use super::bindings::exports::btdt::cache::client;
+use crate::administration::{DeletePage, EntryPage, Totals, verify};
+use crate::entries::Entry;
 use crate::error::{CacheAction, Error, ServerFault};
-use crate::key::KeyFault;
+use crate::key::{Key, KeyFault};
+use crate::manifest::{Content, Manifest};
 use crate::{clean, restore, store};
 
 btdt_ports::mirror!(wit);
@@ -124,4 +127,112 @@ impl From<ServerFault> for client::ServerFault {
             ServerFault::Unexpected(what) => Self::Unexpected(what),
         }
     }
+}
+
+impl From<Entry> for client::EntryInfo {
+    fn from(entry: Entry) -> Self {
+        let Entry { record, last_access } = entry;
+        client::EntryInfo {
+            key: text(record.key),
+            manifest: record.manifest.into(),
+            created: record.created.into(),
+            last_access: last_access.into(),
+            raw_size: record.raw_size,
+            stored_size: record.stored_size,
+            files: record.files,
+            tool: record.tool,
+            labels: record.labels.into_iter().collect(),
+        }
+    }
+}
+
+impl From<EntryPage> for client::EntryPage {
+    fn from(page: EntryPage) -> Self {
+        client::EntryPage {
+            entries: page.entries.into_iter().map(Into::into).collect(),
+            unusable: page.unusable,
+            next: page.next,
+        }
+    }
+}
+
+impl From<Totals> for client::TreeTotals {
+    fn from(totals: Totals) -> Self {
+        client::TreeTotals {
+            files: totals.files,
+            directories: totals.directories,
+            symlinks: totals.symlinks,
+            hard_links: totals.hard_links,
+            raw_size: totals.raw_size,
+            chunks: totals.chunks,
+            chunks_size: totals.chunks_size,
+            missing_chunks: 0,
+        }
+    }
+}
+
+/// The node of that number, which there must be.
+pub(super) fn tree_node(manifest: &Manifest, number: u32) -> client::TreeNode {
+    let node = manifest.node(number);
+    let file = match node.content {
+        Content::HardLink(file) => manifest.node(file),
+        _ => node,
+    };
+    client::TreeNode {
+        path: manifest.path(number),
+        content: match node.content {
+            Content::Directory => client::NodeContent::Directory,
+            Content::File(_) => client::NodeContent::File(node.size()),
+            Content::Symlink(target) => client::NodeContent::Symlink(target.to_vec()),
+            Content::HardLink(file) => client::NodeContent::HardLink(manifest.path(file)),
+        },
+        mode: file.mode,
+        modified: file.modified.into(),
+    }
+}
+
+impl From<DeletePage> for client::DeletePage {
+    fn from(page: DeletePage) -> Self {
+        client::DeletePage {
+            deleted: page.deleted.into_iter().map(text).collect(),
+            missing: page.missing.into_iter().map(text).collect(),
+            next: page.next,
+            failure: page.failure.map(Into::into),
+        }
+    }
+}
+
+impl From<verify::Finding> for client::Finding {
+    fn from(finding: verify::Finding) -> Self {
+        client::Finding {
+            part: match finding.part {
+                verify::Part::Record => client::Part::Entry,
+                verify::Part::Manifest => client::Part::Manifest,
+                verify::Part::Chunk => client::Part::Chunk,
+            },
+            name: finding.name,
+            problem: finding.problem,
+            keys: finding.keys.into_iter().map(text).collect(),
+            affected: finding.affected,
+            repaired: finding.repaired,
+        }
+    }
+}
+
+impl From<verify::Summary> for client::VerifySummary {
+    fn from(summary: verify::Summary) -> Self {
+        client::VerifySummary {
+            entries: summary.entries,
+            manifests: summary.manifests,
+            chunks: summary.chunks,
+            stored_size: summary.stored_size,
+            findings: summary.findings.into_iter().map(Into::into).collect(),
+            faults: summary.faults,
+            affected: summary.affected,
+        }
+    }
+}
+
+fn text(key: Key) -> String {
+    key.as_str().to_owned()
 }

@@ -2,10 +2,15 @@
 
 mod cache;
 pub(crate) mod clean;
+pub(crate) mod delete;
 pub(crate) mod hash;
+pub(crate) mod inspect;
+pub(crate) mod list;
 pub(crate) mod restore;
+mod show;
 pub(crate) mod store;
 pub(crate) mod token;
+pub(crate) mod verify;
 
 use crate::environment::SystemEnvironment;
 use crate::messages::{Attempt, Failure};

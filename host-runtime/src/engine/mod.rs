@@ -20,7 +20,7 @@ pub use resources::{
 use crate::tree::filesystem::FilesystemTree;
 use bindings::CorePre;
 use resources::HostState;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, Linker, ResourceAny};
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDeadline};
 
 /// The precompiled core component that was built with this host.
@@ -222,6 +222,64 @@ impl Session {
         client.call_clean_cache(&mut self.store, request, &cache).map_err(trap)
     }
 
+    /// Lists entries, part by part.
+    ///
+    /// # Errors
+    /// [`CoreError::Trap`] from without, [`client::Error`] from within.
+    pub fn list(
+        &mut self,
+        request: &client::ListRequest,
+        cache: &Cache,
+    ) -> Result<Result<client::EntryPage, client::Error>, CoreError> {
+        let cache = self.store.data_mut().add_cache(cache.clone()).map_err(trap)?;
+        let client = self.core.btdt_cache_client();
+        client.call_list_entries(&mut self.store, request, &cache).map_err(trap)
+    }
+
+    /// The entry of a key; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`CoreError::Trap`] from without, [`client::Error`] from within.
+    pub fn inspect(
+        mut self,
+        key: &str,
+        cache: Cache,
+    ) -> Result<Result<Option<Inspection>, client::Error>, CoreError> {
+        let cache = self.store.data_mut().add_cache(cache).map_err(trap)?;
+        let client = self.core.btdt_cache_client();
+        let found = client.call_inspect_entry(&mut self.store, key, &cache).map_err(trap)?;
+        Ok(found.map(|handle| handle.map(|handle| Inspection { session: self, handle })))
+    }
+
+    /// Deletes entries: those of the keys, and part by part those with the prefix.
+    ///
+    /// # Errors
+    /// [`CoreError::Trap`] from without, [`client::Error`] from within.
+    pub fn delete(
+        &mut self,
+        request: &client::DeleteRequest,
+        cache: &Cache,
+    ) -> Result<Result<client::DeletePage, client::Error>, CoreError> {
+        let cache = self.store.data_mut().add_cache(cache.clone()).map_err(trap)?;
+        let client = self.core.btdt_cache_client();
+        client.call_delete_entries(&mut self.store, request, &cache).map_err(trap)
+    }
+
+    /// Reads all of a local cache and says what is damaged or missing; with `repair`, what is
+    /// damaged is taken out.
+    ///
+    /// # Errors
+    /// [`CoreError::Trap`] from without, [`client::Error`] from within.
+    pub fn verify(
+        mut self,
+        repair: bool,
+        cache: Cache,
+    ) -> Result<Result<client::VerifySummary, client::Error>, CoreError> {
+        let cache = self.store.data_mut().add_cache(cache).map_err(trap)?;
+        let client = self.core.btdt_cache_client();
+        client.call_verify_cache(&mut self.store, repair, &cache).map_err(trap)
+    }
+
     /// The digest of files and directories.
     ///
     /// # Errors
@@ -238,6 +296,44 @@ impl Session {
         let client = self.core.btdt_cache_client();
         let digest = client.call_hash_trees(&mut self.store, &handles, algorithm).map_err(trap)?;
         Ok(digest.map(Into::into))
+    }
+}
+
+/// An entry and its tree, kept by an instance of the core.
+pub struct Inspection {
+    session: Session,
+    handle: ResourceAny,
+}
+
+impl Inspection {
+    /// What is recorded of the entry.
+    ///
+    /// # Errors
+    /// [`CoreError::Trap`].
+    pub fn entry(&mut self) -> Result<client::EntryInfo, CoreError> {
+        let Session { store, core } = &mut self.session;
+        let inspection = core.btdt_cache_client().inspection();
+        inspection.call_entry(store, self.handle).map_err(trap)
+    }
+
+    /// What its tree holds; `None` where its manifest is missing or damaged.
+    ///
+    /// # Errors
+    /// [`CoreError::Trap`].
+    pub fn totals(&mut self) -> Result<Option<client::TreeTotals>, CoreError> {
+        let Session { store, core } = &mut self.session;
+        let inspection = core.btdt_cache_client().inspection();
+        inspection.call_totals(store, self.handle).map_err(trap)
+    }
+
+    /// At most `count` paths of its tree, in order, of which the first has the number `first`.
+    ///
+    /// # Errors
+    /// [`CoreError::Trap`].
+    pub fn nodes(&mut self, first: u32, count: u32) -> Result<Vec<client::TreeNode>, CoreError> {
+        let Session { store, core } = &mut self.session;
+        let inspection = core.btdt_cache_client().inspection();
+        inspection.call_nodes(store, self.handle, first, count).map_err(trap)
     }
 }
 

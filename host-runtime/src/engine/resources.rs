@@ -47,6 +47,7 @@ impl LocalCache {
 }
 
 /// A cache, wherever it is.
+#[derive(Clone)]
 pub enum Cache {
     /// In this process.
     Local(LocalCache),
