@@ -20,11 +20,12 @@ Usage: cargo xtask bench [OPTION...]
   --tools NAME,... only btdt and these rivals
   --memory         also the rows about memory: 400,000 files, and one file of 10 GB
   --dir DIR        where trees and caches are while they are measured (/dev/shm when there is one)
+  --programs DIR   measure the btdt and btdt-server in this directory instead of building them
   --no-write       print the tables, but leave docs/performance.md alone
   --list           show the rows and which rivals are there, and measure nothing
 
 Needs npm for the reference trees. tar, zstd, rsync, restic, git and cp are measured when they are
-installed; btdt-cli 0.4.4 is installed by cargo into the target directory. The tables are
+installed; btdt-cli and btdt-server 0.4.4 are installed by cargo into the target directory. The tables are
 written into docs/performance.md only when all rows were measured with all rivals.
 ";
 
@@ -36,6 +37,7 @@ pub(super) struct Options {
     pub(super) runs: usize,
     pub(super) memory: bool,
     pub(super) directory: Option<PathBuf>,
+    pub(super) programs: Option<PathBuf>,
     pub(super) without_btdt: bool,
     quick: bool,
     write: bool,
@@ -53,6 +55,7 @@ impl Options {
             runs: 0,
             memory: false,
             directory: None,
+            programs: None,
             without_btdt: false,
             quick: false,
             write: true,
@@ -65,7 +68,8 @@ impl Options {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (argument.as_str(), None),
             };
-            let takes_value = matches!(name, "--runs" | "--only" | "--tools" | "--dir");
+            let takes_value =
+                matches!(name, "--runs" | "--only" | "--tools" | "--dir" | "--programs");
             if takes_value {
                 let value = attached.or_else(|| arguments.next().cloned());
                 let value = value.with_context(|| format!("{name} needs a value"))?;
@@ -87,6 +91,7 @@ impl Options {
                 self.runs =
                     runs.with_context(|| format!("--runs {value}: not a number above 0"))?;
             }
+            "--programs" => self.programs = Some(PathBuf::from(value)),
             "--dir" => self.directory = Some(PathBuf::from(value)),
             "--tools" => {
                 for name in value.split(',') {
@@ -141,6 +146,7 @@ impl Options {
     /// Whether the result replaces the one in the documentation: only when it is complete.
     pub(super) fn writes(&self) -> bool {
         let complete = !self.quick && self.only.is_empty() && self.tools.is_empty();
+        let complete = complete && self.programs.is_none();
         self.write && complete && !self.without_btdt
     }
 }
@@ -170,7 +176,7 @@ mod tests {
     fn only_complete_results_are_written() {
         assert!(parse("").unwrap().writes());
         assert!(parse("--memory --runs 9").unwrap().writes());
-        for line in ["--quick", "--only store", "--tools tar", "--no-write", "--without-btdt"] {
+        for line in ["--quick", "--only store", "--tools tar", "--no-write", "--programs ."] {
             assert!(!parse(line).unwrap().writes(), "{line}");
         }
     }

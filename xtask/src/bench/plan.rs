@@ -42,7 +42,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         return Ok(());
     }
     if !options.without_btdt {
-        tools.add_ours(build::build(&workspace, Profile::Release, None)?);
+        tools.add_ours(match &options.programs {
+            Some(directory) => directory.canonicalize()?.join("btdt"),
+            None => build::build(&workspace, Profile::Release, None)?,
+        });
     }
     let bench = Bench { workspace: &workspace, options: &options, tools: &tools };
     bench.run()
