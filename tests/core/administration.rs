@@ -44,6 +44,10 @@ fn delete(cache: &Cache, keys: &[&str], prefix: Option<&str>) -> DeletePage {
     local::delete_some(&request, &local(cache)).unwrap()
 }
 
+fn put(cache: &Cache, name: &str, value: &[u8]) {
+    Records::put(&cache.storage, name, value).unwrap();
+}
+
 fn texts(keys: &[Key]) -> Vec<&str> {
     keys.iter().map(Key::as_str).collect()
 }
@@ -70,7 +74,7 @@ fn all_entries_are_listed_page_by_page() {
     cache.store(&keys.join(","), &tree(&[("a", b"a")]));
     let odd = ["%41", "..", "~", "é ü", &"k".repeat(500), &format!("{}x", "k".repeat(499))];
     cache.store(&odd.join(","), &tree(&[("b", b"b")]));
-    cache.storage.put("junk", b"no record").unwrap();
+    put(&cache, "junk", b"no record");
     let (found, pages, unusable) = list(&cache, "ci/");
     assert_eq!((&found, unusable), (&keys, 0));
     assert!(pages > 1);
@@ -91,7 +95,7 @@ fn an_entry_is_shown_as_it_is() {
     let show = |key| local::inspect(key, &local(&cache)).unwrap();
     let shown = show("k").unwrap();
     assert_eq!(shown.entry.record.manifest, summary.manifest);
-    assert_eq!(shown.entry.record.stored_size, summary.stored_size);
+    assert_eq!(shown.entry.record.stored_size, summary.chunks.stored_size);
     assert_eq!(shown.missing_chunks, 0);
     let totals = Totals::of(shown.manifest.as_ref().unwrap());
     let expected = Totals {
@@ -119,7 +123,7 @@ fn an_entry_is_shown_as_it_is() {
     cache.world.expect_warning(&["key k", "manifest"]);
     assert!(before.is_some());
     assert_eq!(cache.storage.stored(ObjectKind::Manifest, summary.manifest), before, "unchanged");
-    cache.storage.put("k", b"no record").unwrap();
+    put(&cache, "k", b"no record");
     assert_eq!(show("k"), None);
     cache.world.expect_warning(&["key k", "record is damaged"]);
 }
@@ -138,7 +142,7 @@ fn damage(cache: &Cache, kind: ObjectKind, digest: Digest) {
 fn only_what_was_named_is_deleted() {
     let cache = Cache::new();
     cache.store("a,b,ci/1,ci/2,cj", &tree(&[("a", b"a")]));
-    cache.storage.put("damaged", b"no record").unwrap();
+    put(&cache, "damaged", b"no record");
     let page = delete(&cache, &["b", "", "gone", "damaged", "b"], None);
     assert_eq!((texts(&page.deleted), texts(&page.missing)), (vec!["b", "damaged"], vec!["gone"]));
     assert_eq!((page.next, page.failure), (None, None));
@@ -259,21 +263,21 @@ fn damage_that_no_entry_needs_is_reported_too() {
 fn useless_records_are_reported() {
     let cache = Cache::new();
     cache.store("k", &tree(&[("a", b"alpha")]));
-    let record = cache.storage.get(&["k".to_owned()]).pop().unwrap().unwrap().unwrap();
+    let record = Records::get(&cache.storage, &["k".to_owned()]).pop().unwrap().unwrap().unwrap();
     for value in [&b"no record"[..], &[], &record.value] {
-        cache.storage.put("other", value).unwrap();
+        put(&cache, "other", value);
         expect_finding(&verify(&cache, false), Part::Record, "other", &[]);
         expect_finding(&verify(&cache, true), Part::Record, "other", &[]);
         assert_eq!(verify(&cache, false).faults, 0);
     }
     // What is intact but no manifest.
-    let put = Objects::put(&cache.storage, ObjectKind::Manifest, b"nonsense").unwrap();
+    let nonsense = Objects::put(&cache.storage, ObjectKind::Manifest, b"nonsense").unwrap();
     assert_eq!(verify(&cache, false).faults, 0, "nobody needs it");
     let mut decoded = btdt_core::record::Record::decode(&record.value).unwrap();
-    decoded.manifest = put.digest;
-    cache.storage.put("k", &decoded.encode()).unwrap();
+    decoded.manifest = nonsense.digest;
+    put(&cache, "k", &decoded.encode());
     let summary = verify(&cache, true);
-    let problem = expect_finding(&summary, Part::Manifest, &put.digest.to_hex(), &["k"]);
+    let problem = expect_finding(&summary, Part::Manifest, &nonsense.digest.to_hex(), &["k"]);
     assert!(problem.contains("not a btdt manifest"), "{problem}");
 }
 
