@@ -5,6 +5,7 @@
 // A helper of a test that fails should stop that test where it stands, and say so.
 #![allow(clippy::expect_used, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+mod administration;
 mod contention;
 mod crash;
 mod damage;
