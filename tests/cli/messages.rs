@@ -5,7 +5,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use crate::support::process::btdt_command;
+use crate::support::binary::btdt_command;
 use crate::support::{ERROR, NOT_FOUND, OTHER_KEY, Outcome, SUCCESS, Sandbox, USAGE};
 
 /// Pins the exit code and all that a command printed, with the place of the sandbox left out.

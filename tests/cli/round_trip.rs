@@ -142,7 +142,7 @@ fn modes_are_kept_whatever_the_umask() {
     let expected = sandbox.snapshot("src");
     sandbox.store("k", "src").expect(SUCCESS);
     let script = "umask 077; exec \"$0\" restore -c cache -k k out";
-    let binary = crate::support::process::btdt_path();
+    let binary = crate::support::binary::btdt_path();
     let mut shell = crate::support::process::clean_command("/bin/sh".as_ref(), sandbox.root());
     shell.arg("-c").arg(script).arg(binary);
     crate::support::Running::start(shell).finish().expect(SUCCESS);

@@ -8,7 +8,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::process::{btdt_path, clean_command};
+use crate::support::binary::btdt_path;
+use crate::support::process::clean_command;
 use crate::support::{
     ERROR, NOT_FOUND, Outcome, Running, SUCCESS, Sandbox, TreeBuilder, assert_same,
 };

@@ -44,10 +44,15 @@ where
         // Who stores asks what to send; who restores, whether all is there before a destination is
         // touched.
         let accesses = access::accesses(Operation::Put, cache, &keys);
-        let findings = Findings::of(&self.verdicts(token, &accesses)?);
+        let mut findings = Findings::of(&self.verdicts(token, &accesses)?);
         if findings.all().is_err() {
             let accesses = access::accesses(Operation::Get, cache, &keys);
-            Findings::of(&self.verdicts(token, &accesses)?).all()?;
+            let reading = self.verdicts(token, &accesses)?;
+            if Findings::of(&reading).all().is_err() {
+                // One of both may be all that the token is for, and is what has expired.
+                findings.add(&reading);
+                return Err(findings.refusal());
+            }
         }
         if self.caches.find(cache).is_none() {
             return Err(Problem::no_cache());

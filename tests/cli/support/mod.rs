@@ -1,5 +1,6 @@
 //! What every test needs: a sandbox, the binary, trees to compare, and a look at a cache from outside.
 
+pub(crate) mod binary;
 pub(crate) mod build;
 pub(crate) mod cache_view;
 pub(crate) mod process;

@@ -1,6 +1,5 @@
-//! Runs the binary (or another program) with a clean environment and a bounded wait.
+//! Runs programs with a clean environment and a bounded wait.
 
-use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -13,16 +12,6 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// No operation of these tests takes nearly this long: who waits longer has found a hang.
 const HANG: Duration = Duration::from_secs(300);
-
-/// The binary under test.
-pub(crate) fn btdt_path() -> &'static Path {
-    Path::new(env!("CARGO_BIN_EXE_btdt"))
-}
-
-/// A command of the binary that sees nothing of this process's environment.
-pub(crate) fn btdt_command(cwd: &Path) -> Command {
-    clean_command(btdt_path(), cwd)
-}
 
 /// A command of `program` that sees nothing of this process's environment.
 pub(crate) fn clean_command(program: &Path, cwd: &Path) -> Command {
@@ -180,12 +169,4 @@ fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
         let _ = sender.send(bytes);
     });
     receiver
-}
-
-/// Runs the binary in `cwd` to its end.
-#[track_caller]
-pub(crate) fn btdt<A: AsRef<OsStr>>(cwd: &Path, args: impl IntoIterator<Item = A>) -> Outcome {
-    let mut command = btdt_command(cwd);
-    command.args(args);
-    Running::start(command).finish()
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::process::{Outcome, Running, btdt, btdt_command};
+use super::binary::{btdt, btdt_command};
+use super::process::{Outcome, Running};
 use super::{CacheView, Tree, TreeBuilder};
 
 /// A temporary directory with an empty cache in `cache`; everything is removed at the end.

@@ -1,14 +1,21 @@
 //! The Tekton guide's tasks, run as they are written.
 
+#[path = "../../tekton/places.rs"]
+mod places;
+#[path = "../../tekton/runner.rs"]
 mod runner;
 mod runner_tests;
+#[path = "../../tekton/task.rs"]
 mod task;
+#[path = "../../tekton/variables.rs"]
 mod variables;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::binary::btdt_path;
+use crate::support::process::{Outcome, Running, clean_command};
 use crate::support::{NOT_FOUND, SUCCESS, Sandbox, assert_same};
 
 use runner::{Report, TaskRun};
@@ -18,12 +25,12 @@ const CACHE_CLEAN: &str = include_str!("fixtures/task_cache-clean.yaml");
 
 /// Two versions of a project with tiny dependencies; the lock files name no registry.
 const ONE: [(&str, &str); 2] = [
-    ("package.json", include_str!("fixtures/npm-one/package.json")),
-    ("package-lock.json", include_str!("fixtures/npm-one/package-lock.json")),
+    ("package.json", include_str!("../../tekton/npm-one/package.json")),
+    ("package-lock.json", include_str!("../../tekton/npm-one/package-lock.json")),
 ];
 const TWO: [(&str, &str); 2] = [
-    ("package.json", include_str!("fixtures/npm-two/package.json")),
-    ("package-lock.json", include_str!("fixtures/npm-two/package-lock.json")),
+    ("package.json", include_str!("../../tekton/npm-two/package.json")),
+    ("package-lock.json", include_str!("../../tekton/npm-two/package-lock.json")),
 ];
 
 /// A cache volume, and checkouts that come and go.
@@ -52,7 +59,7 @@ impl Cluster {
         let cache = self.sandbox.cache();
         let workspaces = [("git-sources", checkout), ("cache", cache.as_path())];
         TaskRun::new(RUN_TESTS, &root, &workspaces, &[])
-            .and_then(|run| run.run())
+            .and_then(|run| run.run(btdt_path()))
             .expect("a task that makes sense")
     }
 
@@ -62,7 +69,7 @@ impl Cluster {
         let root = self.sandbox.path(format!("{name}-pod"));
         let cache = self.sandbox.cache();
         TaskRun::new(CACHE_CLEAN, &root, &[("cache", &cache)], &[])
-            .and_then(|run| run.run())
+            .and_then(|run| run.run(btdt_path()))
             .expect("a task that makes sense")
     }
 }
@@ -180,7 +187,7 @@ fn a_cache_volume_that_is_missing_fails_the_store_and_not_the_restore() {
     let cache = cluster.sandbox.cache();
     let workspaces = [("git-sources", checkout.as_path()), ("cache", cache.as_path())];
     let run = TaskRun::new(&task, &root, &workspaces, &[]).expect("a task");
-    let report = run.run().expect("a task that makes sense");
+    let report = run.run(btdt_path()).expect("a task that makes sense");
     let restore = report.step("restore-cache");
     assert_eq!(restore.code, Some(1), "{restore}");
     assert!(restore.stderr.contains("Error: Could not access cache: "), "{restore}");

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::runner::{Report, TaskRun};
 use crate::support::Sandbox;
+use crate::support::binary::btdt_path;
 
 /// A task with these steps, each given as the YAML of one list item.
 fn task(steps: &[&str]) -> String {
@@ -23,7 +24,7 @@ fn run(sandbox: &Sandbox, steps: &[&str], params: &[(&str, &str)]) -> Report {
     let workspace = sandbox.path("w");
     fs::create_dir_all(&workspace).unwrap();
     TaskRun::new(&task(steps), &root, &[("w", &workspace)], params)
-        .and_then(|run| run.run())
+        .and_then(|run| run.run(btdt_path()))
         .expect("a task that makes sense")
 }
 
@@ -89,7 +90,7 @@ fn unknown_variables_workspaces_and_params_are_errors() {
     let here = Path::new("/");
     let yaml = task(&["name: a\nimage: i\nscript: cat $(steps.step-typo.exitCode.path)"]);
     let run = TaskRun::new(&yaml, &root, &[("w", here)], &[]).expect("a task");
-    let error = run.run().expect_err("a typo in a variable");
+    let error = run.run(btdt_path()).expect_err("a typo in a variable");
     assert_eq!(error, "unknown variable $(steps.step-typo.exitCode.path)");
     let problem = |workspaces: &[(&str, &Path)], params: &[(&str, &str)]| {
         TaskRun::new(&yaml, &root, workspaces, params).err().expect("an error")

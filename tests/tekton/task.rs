@@ -25,6 +25,8 @@ pub(crate) struct Spec {
     pub(crate) params: Vec<Param>,
     pub(crate) steps: Vec<Step>,
     #[serde(default)]
+    pub(crate) volumes: Vec<Volume>,
+    #[serde(default)]
     pub(crate) workspaces: Vec<Workspace>,
 }
 
@@ -61,7 +63,50 @@ pub(crate) struct Step {
     pub(crate) on_error: OnError,
     #[serde(default)]
     pub(crate) env: Vec<EnvVar>,
+    #[serde(default)]
+    pub(crate) volume_mounts: Vec<VolumeMount>,
     pub(crate) script: String,
+}
+
+/// A volume; only those with a secret are known.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Volume {
+    pub(crate) name: String,
+    pub(crate) secret: Secret,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Secret {
+    pub(crate) secret_name: String,
+    /// As it is written: YAML for Kubernetes has octal numbers with a leading 0.
+    #[serde(default)]
+    pub(crate) default_mode: Option<String>,
+}
+
+impl Secret {
+    /// The mode of the secret's files.
+    pub(crate) fn mode(&self) -> Result<u32, String> {
+        let text = self.default_mode.as_deref().unwrap_or("0644");
+        let number = match text.strip_prefix("0o").or_else(|| text.strip_prefix('0')) {
+            Some(octal) => u32::from_str_radix(octal, 8),
+            None => text.parse(),
+        };
+        number
+            .ok()
+            .filter(|mode| *mode <= 0o777)
+            .ok_or_else(|| format!("defaultMode {text} is no mode"))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct VolumeMount {
+    pub(crate) name: String,
+    pub(crate) mount_path: String,
+    #[serde(default, rename = "readOnly")]
+    pub(crate) _read_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -112,4 +157,19 @@ fn what_is_no_task_is_refused() {
     }
     let good = format!("apiVersion: tekton.dev/v1\nkind: Task\n{head} {{{step}}}");
     assert_eq!(parse(&good).unwrap().spec.steps.len(), 1);
+}
+
+#[test]
+fn modes_are_octal_where_kubernetes_takes_them_so() {
+    for (text, mode) in [
+        (Some("0600"), Ok(0o600)),
+        (Some("0o440"), Ok(0o440)),
+        (Some("384"), Ok(0o600)),
+        (None, Ok(0o644)),
+        (Some("0900"), Err(())),
+        (Some("600"), Err(())),
+    ] {
+        let secret = Secret { secret_name: "s".into(), default_mode: text.map(str::to_owned) };
+        assert_eq!(secret.mode().map_err(drop), mode, "{text:?}");
+    }
 }

@@ -1,7 +1,8 @@
 //! Runs one Task as Tekton does: its steps in order, as plain processes in a directory of their own.
 //!
 //! ```text
-//! ROOT/bin/btdt                     the binary under test, first in PATH
+//! ROOT/bin/btdt                     the binary under test, first in PATH; `/btdt` in scripts
+//! ROOT/volumes/NAME/                what a step sees at the `mountPath` of that volume
 //! ROOT/tekton/scripts/script-0      scripts with their variables replaced
 //! ROOT/tekton/steps/step-NAME/exitCode
 //! ROOT/work/                        where a step without workingDir starts
@@ -13,10 +14,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::places::{mount_secret, relocate};
 use super::task::{OnError, Step, Task, parse};
 use super::variables::{Variables, substitute};
-use crate::support::process::{btdt_path, clean_command};
-use crate::support::{Outcome, Running};
+use super::{Outcome, Running, clean_command};
 
 /// What Tekton puts before a script without an interpreter of its own.
 const PREAMBLE: &str = "#!/bin/sh\nset -e\n";
@@ -26,6 +27,8 @@ pub(crate) struct TaskRun {
     task: Task,
     root: PathBuf,
     variables: Variables,
+    secrets: BTreeMap<String, Vec<(String, Vec<u8>)>>,
+    replaced: Vec<(String, String)>,
 }
 
 /// How the steps ended; those after a failure were skipped and are not here.
@@ -64,16 +67,34 @@ impl TaskRun {
             let name = format!("steps.step-{}.exitCode.path", step.name);
             variables.insert(name, text_of(&path)?);
         }
-        Ok(Self { task, root: root.to_owned(), variables })
+        let root = root.to_owned();
+        Ok(Self { task, root, variables, secrets: BTreeMap::new(), replaced: Vec::new() })
+    }
+
+    /// Gives the cluster a secret.
+    #[allow(dead_code, reason = "not every suite has tasks with secrets")]
+    pub(crate) fn with_secret(mut self, name: &str, file: &str, content: &[u8]) -> Self {
+        let files = self.secrets.entry(name.to_owned()).or_default();
+        files.push((file.to_owned(), content.to_vec()));
+        self
+    }
+
+    /// Puts one text in place of another in all scripts: the name of a service in the cluster has to
+    /// become its address here. A script without it is not changed.
+    #[allow(dead_code, reason = "not every suite has tasks with services")]
+    pub(crate) fn replacing(mut self, text: &str, by: &str) -> Self {
+        self.replaced.push((text.to_owned(), by.to_owned()));
+        self
     }
 
     /// Runs the steps; an error means that the task makes no sense, not that a step failed.
-    pub(crate) fn run(&self) -> Result<Report, String> {
+    pub(crate) fn run(&self, btdt: &Path) -> Result<Report, String> {
         for dir in ["bin", "work", "tekton/scripts"] {
             fs::create_dir_all(self.root.join(dir)).map_err(|error| error.to_string())?;
         }
         let link = self.root.join("bin/btdt");
-        std::os::unix::fs::symlink(btdt_path(), link).map_err(|error| error.to_string())?;
+        std::os::unix::fs::symlink(btdt, link).map_err(|error| error.to_string())?;
+        self.make_volumes()?;
         let mut report = Report { succeeded: true, steps: BTreeMap::new() };
         for (index, step) in self.task.spec.steps.iter().enumerate() {
             let outcome = Running::start(self.command(index, step)?).finish();
@@ -92,8 +113,41 @@ impl TaskRun {
         Ok(report)
     }
 
+    fn make_volumes(&self) -> Result<(), String> {
+        for volume in &self.task.spec.volumes {
+            let secret = &volume.secret;
+            let files = self
+                .secrets
+                .get(&secret.secret_name)
+                .ok_or_else(|| format!("there is no secret {}", secret.secret_name))?;
+            mount_secret(&self.volume(&volume.name), files, secret.mode()?)
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn volume(&self, name: &str) -> PathBuf {
+        self.root.join("volumes").join(name)
+    }
+
+    /// The script of a step with everything of the cluster replaced by what there is here.
+    fn script(&self, step: &Step) -> Result<String, String> {
+        let mut script = relocate(&step.script, "/btdt", &text_of(&self.root.join("bin/btdt"))?);
+        for mount in &step.volume_mounts {
+            if !self.task.spec.volumes.iter().any(|volume| volume.name == mount.name) {
+                return Err(format!("volume {} is not declared", mount.name));
+            }
+            let place = text_of(&self.volume(&mount.name))?;
+            script = relocate(&script, &mount.mount_path, &place);
+        }
+        for (text, by) in &self.replaced {
+            script = script.replace(text, by);
+        }
+        substitute(&script, &self.variables)
+    }
+
     fn command(&self, index: usize, step: &Step) -> Result<Command, String> {
-        let script = substitute(&step.script, &self.variables)?;
+        let script = self.script(step)?;
         let script = if script.starts_with("#!") { script } else { format!("{PREAMBLE}{script}") };
         let path = self.root.join(format!("tekton/scripts/script-{index}"));
         fs::write(&path, &script).map_err(|error| error.to_string())?;

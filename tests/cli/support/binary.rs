@@ -1,0 +1,25 @@
+//! Runs the binary under test.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
+use super::process::{Outcome, Running, clean_command};
+
+/// The binary under test.
+pub(crate) fn btdt_path() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_btdt"))
+}
+
+/// A command of the binary that sees nothing of this process's environment.
+pub(crate) fn btdt_command(cwd: &Path) -> Command {
+    clean_command(btdt_path(), cwd)
+}
+
+/// Runs the binary in `cwd` to its end.
+#[track_caller]
+pub(crate) fn btdt<A: AsRef<OsStr>>(cwd: &Path, args: impl IntoIterator<Item = A>) -> Outcome {
+    let mut command = btdt_command(cwd);
+    command.args(args);
+    Running::start(command).finish()
+}
