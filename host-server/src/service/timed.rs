@@ -209,6 +209,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
+        // A read may be waiting since before the answer was given, and nothing would poll it again:
+        // from the end of the answer on, the connection has to be woken when the time is over.
+        self.look();
+        if matches!(self.expected, Expected::Request(_))
+            && self.reading.as_mut().poll(context).is_ready()
+        {
+            context.waker().wake_by_ref();
+        }
         self.timed(polled, context)
     }
 
