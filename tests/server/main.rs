@@ -1,10 +1,16 @@
 //! The server as a process: real requests, real tokens, real clients.
 
+mod administration;
+mod adversity;
 mod certificates;
+mod downloads;
 mod guide;
 mod interop;
+mod limits;
 mod serving;
 mod shared;
+mod shutdown;
 mod support;
 mod tls;
 mod tokens;
+mod uploads;

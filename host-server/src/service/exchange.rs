@@ -4,7 +4,7 @@ use super::receive::{self, ReceiveFault, Receiver};
 use super::send::{self, Account, ResponseBody};
 use super::sink::Counted;
 use super::timed::Activity;
-use super::{Service, Unanswered, problem, wait_for};
+use super::{Service, Unanswered, problem};
 use crate::pages;
 use btdt_host_runtime::archive::{Compression, TarArchive};
 use btdt_host_runtime::clock;
@@ -14,12 +14,12 @@ use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
 use btdt_host_runtime::transfer::{Sink, StoredPutError};
 use btdt_ports::{Digest, IoErrorKind, ObjectKind, PutOutcome};
 use bytes::Bytes;
+use http::request::Parts;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(super) use btdt_host_runtime::engine::server::Encoding;
 
@@ -28,6 +28,10 @@ const REQUEST_ID: &str = "x-request-id";
 
 /// Memory, beside its bytes, that decoding a manifest takes, as a multiple of its size.
 const DECODED_MANIFEST: u64 = 4;
+
+/// Archives of at most so many bytes are read where the request is decided: a thread of their own
+/// and its turn would cost more than all the rest.
+const SMALL_ARCHIVE: u64 = 256 << 10;
 
 thread_local! {
     static CODEC: RefCell<Codec> = const { RefCell::new(Codec::new()) };
@@ -56,6 +60,8 @@ pub(super) enum Refusal {
     Unanswered(Unanswered),
     /// The body did not arrive.
     Received(ReceiveFault),
+    /// Its head is too large.
+    Head,
     /// The quota is used up.
     Full,
     /// What is to be sent cannot be read.
@@ -87,7 +93,8 @@ pub(super) async fn answer(
     let path = parts.uri.path().to_owned();
     let mut account = Account::begin(Arc::clone(&service), Arc::clone(&activity), began);
     account.request_id.clone_from(&id);
-    account.path.clone_from(&path);
+    account.path = plain(&path);
+    let head_size = head_size(&parts);
     account.method = method_name(&parts.method);
     let head = Arc::new(core::Request {
         method: parts.method.as_str().to_owned(),
@@ -103,7 +110,10 @@ pub(super) async fn answer(
         id: id.clone(),
         activity,
     };
-    let mut response = match exchange.run(body).await {
+    // The HTTP library only limits what it keeps of an incomplete head.
+    let is_too_large = head_size > service.limits.max_header_size;
+    let answered = if is_too_large { Err(Refusal::Head) } else { exchange.run(body).await };
+    let mut response = match answered {
         Ok(response) => response,
         Err(refusal) => exchange.refuse(&refusal),
     };
@@ -116,6 +126,27 @@ pub(super) async fn answer(
     account.status = response.status().as_u16();
     account.route = exchange.route;
     response.map(|body| body.accounted(account))
+}
+
+/// A path for the log: anything that is not a plain letter can look like something else.
+fn plain(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_graphic() {
+            plain.push(byte.into());
+        } else {
+            plain.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    plain
+}
+
+/// Bytes of the head of a request as it was sent, about.
+fn head_size(parts: &Parts) -> u64 {
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let fields = parts.headers.iter();
+    let fields: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    (target + fields) as u64
 }
 
 /// A name for metrics: clients may send any word as a method.
@@ -229,7 +260,7 @@ impl Exchange {
 
     async fn receive_archive(
         &self,
-        receiver: Receiver,
+        mut receiver: Receiver,
         objects: &SharedObjects,
         encoding: Encoding,
     ) -> Result<Prepared, Refusal> {
@@ -238,7 +269,8 @@ impl Exchange {
         if receiver.announced().is_some_and(|length| length > limit) {
             return Err(ReceiveFault::TooLarge.into());
         }
-        let turn = wait_for(&self.service.archives, 1).await?;
+        let turn = self.service.turn(super::INCOMING_SHARE).await?;
+        receiver.hold();
         let (sender, reader) = receive::channel();
         let passing = tokio::spawn(receiver.pass_on(sender));
         let service = Arc::clone(&self.service);
@@ -266,8 +298,7 @@ impl Exchange {
         let share = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         // Whoever needs more than there is gets all of it, alone.
         let share = share.clamp(1, super::BODY_MEMORY);
-        let _waiting = Waiting::begin(&self.service.waiting_for_memory);
-        Ok(wait_for(&self.service.body_memory, share).await?)
+        Ok(self.service.memory(share).await?)
     }
 
     fn expect_room(&self, objects: &SharedObjects) -> Result<(), Refusal> {
@@ -309,10 +340,12 @@ impl Exchange {
                     let length = (encoding == Encoding::Identity).then_some(length);
                     (ResponseBody::full(Bytes::new()), length)
                 } else {
-                    let turn = wait_for(&self.service.archives, 1).await?;
-                    let plan = plan.without_root().sharing(Arc::clone(&self.service.read_ahead));
+                    let turn = self.service.turn(super::OUTGOING_SHARE).await?;
+                    let plan = plan.sharing(Arc::clone(&self.service.read_ahead));
                     let on_damage = self.chunk_dropper(response.cache.as_deref(), &headers);
-                    ResponseBody::archive(plan, encoding, turn, on_damage).map_err(unsendable)?
+                    let service = Arc::clone(&self.service);
+                    ResponseBody::archive(plan, encoding, turn, service, on_damage)
+                        .map_err(unsendable)?
                 }
             }
             core::Body::Page(page) => {
@@ -400,6 +433,10 @@ impl Exchange {
             Refusal::Received(ReceiveFault::Interrupted) => {
                 (StatusCode::BAD_REQUEST, "The body is incomplete or not encoded as announced.")
             }
+            Refusal::Head => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "The head of the request is larger than this server allows.",
+            ),
             Refusal::Full => {
                 (StatusCode::INSUFFICIENT_STORAGE, "The quota of the cache is used up.")
             }
@@ -412,24 +449,18 @@ impl Exchange {
     }
 }
 
-/// Counts who waits.
-struct Waiting<'count>(&'count AtomicUsize);
-
-impl<'count> Waiting<'count> {
-    fn begin(count: &'count AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Waiting(count)
+/// Reads the first block of an object, which is all of most chunks, and all of a small archive.
+/// Blocks.
+fn prepare(mut response: core::Response, is_head: bool) -> Result<Prepared, send::SendFault> {
+    if let core::Body::Archive { plan, encoding } = response.body {
+        let plan = plan.without_root();
+        let is_plain = encoding == Encoding::Identity && !is_head;
+        // Where a chunk is damaged, the usual way finds out again and takes it away.
+        response.body = match is_plain.then(|| plan.small(SMALL_ARCHIVE)).flatten() {
+            Some(archive) => core::Body::Bytes(archive),
+            None => core::Body::Archive { plan, encoding },
+        };
     }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Reads the first block of an object, which is all of most chunks. Blocks.
-fn prepare(response: core::Response, is_head: bool) -> Result<Prepared, send::SendFault> {
     let first = match &response.body {
         core::Body::Stored { object, offset, length } if !is_head => {
             Some(send::read_block(object, *offset, *length)?)

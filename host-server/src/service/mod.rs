@@ -21,7 +21,7 @@ use btdt_host_runtime::engine::{self, Core, CoreError, Session, SharedObjects, S
 use btdt_ports::PutOutcome;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How often the clock of the core's deadlines ticks.
@@ -31,15 +31,41 @@ const TICK: Duration = Duration::from_millis(10);
 /// others wait, which costs them no memory.
 const DECISIONS_PER_CORE: usize = 4;
 
+/// Bytes a second that a peer has to send or take while it holds what others wait for.
+const LEAST_RATE_IN_THE_WAY: u64 = 64 << 10;
+
+/// How long it may be slower.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked at whether others wait.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How long a request waits for its turn before it is told to come again later.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Memory for bodies that are received whole (chunks and manifests), in KiB. Requests wait for
 /// their share, so that any number of senders fits in a small container.
-const BODY_MEMORY: u32 = 96 << 10;
+const BODY_MEMORY: u32 = 64 << 10;
 
-/// Chunks that all outgoing archives together hold decompressed: of at most 4 MiB, mostly 1.
-const READ_AHEAD: usize = 24;
+/// Archives that are received at once, at least. The others wait: each takes 14 MiB for the chunk
+/// that is put together and the one that is compressed, the window of a large file, and the core.
+const LEAST_INCOMING: usize = 5;
+
+/// The same for each core that there is.
+const INCOMING_PER_CORE: usize = 2;
+
+/// Shares of the memory for transfers that an archive takes on its way in, or out: there it holds
+/// a chunk in both forms and what waits for the connection.
+const INCOMING_SHARE: u32 = 14;
+const OUTGOING_SHARE: u32 = 5;
+
+/// How long an archive waits for its turn: longer than other requests, since it takes longer, and
+/// since many clients that send or receive archives do not try again.
+const LONGEST_ARCHIVE_WAIT: Duration = Duration::from_secs(5 * 60);
+
+/// Chunks that all outgoing archives together read ahead: in both forms up to 8 MiB, mostly 2.
+/// One alone takes 5.
+const READ_AHEAD: usize = 8;
 
 /// The service as it runs.
 pub(crate) struct Service {
@@ -52,8 +78,9 @@ pub(crate) struct Service {
     pub metrics: Arc<Metrics>,
     decisions: Arc<Semaphore>,
     archives: Arc<Semaphore>,
+    archive_memory: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
-    waiting_for_memory: AtomicUsize,
+    waiting: AtomicUsize,
     read_ahead: Arc<ReadAhead>,
     stopping: AtomicBool,
 }
@@ -81,6 +108,8 @@ impl Service {
     ) -> Result<Self, CoreError> {
         let decisions = decisions_at_once();
         let archives = config.limits.max_transfers as usize;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let incoming = (cores * INCOMING_PER_CORE).max(LEAST_INCOMING);
         // One more for the cleanup.
         let instances = u32::try_from(decisions + archives + 1).unwrap_or(u32::MAX);
         Ok(Service {
@@ -97,7 +126,8 @@ impl Service {
             decisions: Arc::new(Semaphore::new(decisions)),
             archives: Arc::new(Semaphore::new(archives)),
             body_memory: Arc::new(Semaphore::new(BODY_MEMORY as usize)),
-            waiting_for_memory: AtomicUsize::new(0),
+            archive_memory: Arc::new(Semaphore::new(incoming * INCOMING_SHARE as usize)),
+            waiting: AtomicUsize::new(0),
             read_ahead: Arc::new(ReadAhead::new(READ_AHEAD)),
             stopping: AtomicBool::new(false),
         })
@@ -152,13 +182,36 @@ impl Service {
         self: &Arc<Self>,
         work: impl FnOnce(Session) -> Result<T, CoreError> + Send + 'static,
     ) -> Result<T, Unanswered> {
-        let turn = wait_for(&self.decisions, 1).await?;
+        let turn = wait_for(&self.decisions, 1, LONGEST_WAIT).await?;
         self.run(turn, work).await
+    }
+
+    /// Waits for the turn of an archive that takes so much memory.
+    async fn turn(&self, share: u32) -> Result<Turn, Unanswered> {
+        let _waiting = Waiting::begin(&self.waiting);
+        let place = wait_for(&self.archives, 1, LONGEST_ARCHIVE_WAIT).await?;
+        let memory = wait_for(&self.archive_memory, share, LONGEST_ARCHIVE_WAIT).await?;
+        Ok(Turn { _place: place, _memory: memory })
+    }
+
+    /// Waits for memory for a body, in KiB.
+    async fn memory(&self, share: u32) -> Result<OwnedSemaphorePermit, Unanswered> {
+        let _waiting = Waiting::begin(&self.waiting);
+        wait_for(&self.body_memory, share, LONGEST_WAIT).await
+    }
+
+    /// Whether a peer that has held its turn or memory since then, and has moved so many bytes,
+    /// is so slow that it should make room for those who wait.
+    fn is_in_the_way(&self, since: Instant, moved: u64) -> bool {
+        let held = since.elapsed();
+        held > PATIENCE
+            && moved < LEAST_RATE_IN_THE_WAY.saturating_mul(held.as_secs())
+            && self.waiting.load(Ordering::Relaxed) > 0
     }
 
     async fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        turn: OwnedSemaphorePermit,
+        turn: impl Send + 'static,
         work: impl FnOnce(Session) -> Result<T, CoreError> + Send + 'static,
     ) -> Result<T, Unanswered> {
         let service = Arc::clone(self);
@@ -189,6 +242,28 @@ pub(crate) fn blocking_threads(limits: &Limits) -> usize {
     decisions_at_once() + limits.max_transfers as usize + 32
 }
 
+/// What an archive holds while it is on its way.
+struct Turn {
+    _place: OwnedSemaphorePermit,
+    _memory: OwnedSemaphorePermit,
+}
+
+/// Counts who waits.
+struct Waiting<'count>(&'count AtomicUsize);
+
+impl<'count> Waiting<'count> {
+    fn begin(count: &'count AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Counts an instance, even if what it does panics.
 struct Instance<'service>(&'service Service);
 
@@ -209,9 +284,10 @@ impl Drop for Instance<'_> {
 async fn wait_for(
     semaphore: &Arc<Semaphore>,
     share: u32,
+    longest: Duration,
 ) -> Result<OwnedSemaphorePermit, Unanswered> {
     let turn = Arc::clone(semaphore).acquire_many_owned(share);
-    match tokio::time::timeout(LONGEST_WAIT, turn).await {
+    match tokio::time::timeout(longest, turn).await {
         Ok(Ok(turn)) => Ok(turn),
         // Nobody closes the semaphores.
         Ok(Err(_)) | Err(_) => Err(Unanswered::Saturated),

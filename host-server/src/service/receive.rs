@@ -1,8 +1,8 @@
 //! Reads the bodies of requests, as fast as they come but not for ever.
 
-use super::Service;
 use super::exchange::Refusal;
 use super::timed::Activity;
+use super::{LOOK, Service};
 use btdt_host_runtime::archive::TransportError;
 use btdt_host_runtime::clock;
 use btdt_ports::{HttpError, HttpErrorKind};
@@ -13,22 +13,12 @@ use hyper::body::{Body as _, Frame, Incoming};
 use std::future::Future;
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// Bytes a second that a sender has to reach on average, once it has had the time of an idle body
 /// to begin. Slower ones would hold their share of memory for hours.
 const LEAST_RATE: u64 = 1024;
-
-/// The same while memory is held that others wait for, after [`PATIENCE`].
-const LEAST_RATE_IN_THE_WAY: u64 = 64 << 10;
-
-/// How long a sender may hold memory that others wait for, however slow it is.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How often it is looked at whether others wait.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What is received of a body before it needs a share of the memory: whoever sends nothing or
 /// little holds nothing that others need.
@@ -126,13 +116,13 @@ impl Receiver {
 
     /// Whether it slowly fills memory that others wait for.
     fn is_in_the_way(&self) -> bool {
-        self.holds.is_some_and(|(since, from)| {
-            let held = since.elapsed();
-            let least = LEAST_RATE_IN_THE_WAY.saturating_mul(held.as_secs());
-            held > PATIENCE
-                && self.received - from < least
-                && self.service.waiting_for_memory.load(Ordering::Relaxed) > 0
-        })
+        self.holds
+            .is_some_and(|(since, from)| self.service.is_in_the_way(since, self.received - from))
+    }
+
+    /// Notes that from now on it holds memory.
+    pub(super) fn hold(&mut self) {
+        self.holds = Some((clock::instant(), self.received));
     }
 
     /// All of it, of at most `limit` bytes, with the memory that `share` gets for it.
@@ -152,7 +142,7 @@ impl Receiver {
         let ended = self.append(&mut collected, limit, FREE_PART).await?;
         let permit = share().await?;
         if !ended {
-            self.holds = Some((clock::instant(), self.received));
+            self.hold();
             let announced = self.announced().unwrap_or(0);
             collected.reserve_exact(usize::try_from(announced).unwrap_or(0));
             self.append(&mut collected, limit, usize::MAX).await?;

@@ -1,8 +1,9 @@
 //! The bodies of answers, which are read as the peer takes them.
 
-use super::Service;
 use super::timed::Activity;
+use super::{LOOK, Service, Turn};
 use btdt_host_runtime::archive::{StreamFault, TarPlan, TarReader};
+use btdt_host_runtime::clock;
 use btdt_host_runtime::engine::Opened;
 use btdt_host_runtime::engine::server::Encoding;
 use btdt_ports::Digest;
@@ -12,17 +13,18 @@ use flate2::write::GzEncoder;
 use http_body::{Body, Frame, SizeHint};
 use std::io::{self, Write};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Bytes of a stored object that are read at once.
 const BLOCK: u64 = 512 << 10;
 
 /// Blocks of an archive that wait for the connection.
-const QUEUED_BLOCKS: usize = 3;
+const QUEUED_BLOCKS: usize = 1;
 
 /// A level at which one core keeps up with most networks.
 const ZSTD_LEVEL: i32 = 1;
@@ -31,7 +33,7 @@ const ZSTD_LEVEL: i32 = 1;
 const GONE: u16 = 499;
 
 /// The rest of a body cannot be read. The connection is then cut, so that the peer notices.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum SendFault {
     /// An object could not be read.
     #[error("the object could not be read: {0}")]
@@ -59,7 +61,12 @@ enum Source {
         reading: Option<JoinHandle<Result<Bytes, SendFault>>>,
     },
     /// Blocks that another thread supplies.
-    Blocks { from: mpsc::Receiver<Result<Bytes, SendFault>>, left: Option<u64> },
+    Blocks {
+        from: mpsc::Receiver<Bytes>,
+        left: Option<u64>,
+        /// How it ended. Where this says nothing, the thread has panicked.
+        end: Arc<OnceLock<Result<(), SendFault>>>,
+    },
 }
 
 /// What is recorded of a request when its answer has been sent, or when its connection is gone.
@@ -142,7 +149,8 @@ impl ResponseBody {
     pub(super) fn archive(
         plan: TarPlan,
         encoding: Encoding,
-        turn: OwnedSemaphorePermit,
+        turn: Turn,
+        service: Arc<Service>,
         on_damage: impl FnOnce(Digest) + Send + 'static,
     ) -> Result<(Self, Option<u64>), StreamFault> {
         let length = match encoding {
@@ -150,21 +158,22 @@ impl ResponseBody {
             Encoding::Gzip | Encoding::Zstd => None,
         };
         let (sender, from) = mpsc::channel(QUEUED_BLOCKS);
+        let end = Arc::new(OnceLock::new());
+        let ended = Arc::clone(&end);
         tokio::task::spawn_blocking(move || {
             let written = plan
                 .into_reader()
                 .map_err(SendFault::from)
-                .and_then(|reader| Pump { to: sender.clone() }.run(reader, encoding));
+                .and_then(|reader| Pump::new(sender.clone(), service).run(reader, encoding));
             drop(turn);
-            if let Err(fault) = written {
-                if let SendFault::Archive(StreamFault::Chunk { digest, .. }) = &fault {
-                    on_damage(*digest);
-                }
-                // Where nobody listens any more, nobody needs to know.
-                let _ = sender.blocking_send(Err(fault));
+            if let Err(SendFault::Archive(StreamFault::Chunk { digest, .. })) = &written {
+                on_damage(*digest);
             }
+            // It is set only here, and known before the end of the channel is.
+            let _ = ended.set(written);
+            drop(sender);
         });
-        Ok((ResponseBody::of(Source::Blocks { from, left: length }), length))
+        Ok((ResponseBody::of(Source::Blocks { from, left: length, end }), length))
     }
 
     fn of(source: Source) -> Self {
@@ -198,12 +207,16 @@ impl Source {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, SendFault>>> {
         match self {
             Source::Memory(bytes) => Poll::Ready(bytes.take().map(Ok)),
-            Source::Blocks { from, left } => {
-                let block = ready!(from.poll_recv(context));
-                if let (Some(Ok(block)), Some(left)) = (&block, left) {
+            Source::Blocks { from, left, end } => {
+                let Some(block) = ready!(from.poll_recv(context)) else {
+                    // Without a length, the peer could not tell a part from the whole.
+                    let end = end.get().copied().unwrap_or(Err(SendFault::Stopped));
+                    return Poll::Ready(end.err().map(Err));
+                };
+                if let Some(left) = left {
                     *left = left.saturating_sub(block.len() as u64);
                 }
-                Poll::Ready(block)
+                Poll::Ready(Some(Ok(block)))
             }
             Source::Stored { object, offset, left, first, reading } => {
                 if let Some(first) = first.take() {
@@ -301,18 +314,46 @@ impl Drop for ResponseBody {
 
 /// Sends the blocks of an archive.
 struct Pump {
-    to: mpsc::Sender<Result<Bytes, SendFault>>,
+    to: mpsc::Sender<Bytes>,
+    service: Arc<Service>,
+    runtime: Handle,
+    began: Instant,
+    passed: u64,
 }
 
 impl Pump {
-    fn run(self, mut reader: TarReader, encoding: Encoding) -> Result<(), SendFault> {
+    fn new(to: mpsc::Sender<Bytes>, service: Arc<Service>) -> Self {
+        Pump { to, service, runtime: Handle::current(), began: clock::instant(), passed: 0 }
+    }
+
+    /// Passes a block on once there is room for it. Blocks.
+    fn pass(&mut self, block: Bytes) -> Result<(), SendFault> {
+        self.passed += block.len() as u64;
+        loop {
+            // Made within the runtime: it has the timer.
+            let waiting = async { tokio::time::timeout(LOOK, self.to.reserve()).await };
+            match self.runtime.block_on(waiting) {
+                Ok(Ok(room)) => {
+                    room.send(block);
+                    return Ok(());
+                }
+                Ok(Err(_)) => return Err(SendFault::Stopped),
+                Err(_) if self.service.is_in_the_way(self.began, self.passed) => {
+                    return Err(SendFault::TooSlow);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn run(mut self, mut reader: TarReader, encoding: Encoding) -> Result<(), SendFault> {
         let unwritable = |_: io::Error| SendFault::Stopped;
         match encoding {
             Encoding::Identity => loop {
                 let mut block = Vec::new();
                 let more = reader.next_block(&mut block)?;
-                if !block.is_empty() && self.to.blocking_send(Ok(block.into())).is_err() {
-                    return Ok(());
+                if !block.is_empty() {
+                    self.pass(block.into())?;
                 }
                 if !more {
                     return Ok(());
@@ -347,8 +388,7 @@ fn compress(reader: &mut TarReader, encoder: &mut impl Write) -> Result<(), Send
 
 impl Write for Pump {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let sent = self.to.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
-        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        self.pass(Bytes::copy_from_slice(bytes)).map_err(io::Error::other)?;
         Ok(bytes.len())
     }
 

@@ -2,8 +2,10 @@
 
 #![allow(dead_code, reason = "every test binary uses another part")]
 
+mod probe;
 mod raw;
 
+pub(crate) use probe::{Counted, Harm, Proxy, Way, chunked, same_files, until};
 pub(crate) use raw::{Answer, Raw};
 
 use btdt_host_runtime::auth::{PrivateKey, Restrictions, issue, load_or_create};
@@ -95,6 +97,17 @@ impl Setup {
         command
     }
 
+    /// The same, run by another program that takes these arguments before it.
+    pub(crate) fn wrapped_server_command(&self, program: &str, arguments: &[&str]) -> Command {
+        let inner = self.server_command();
+        let mut command = Command::new(program);
+        command.env_clear().args(arguments).arg(inner.get_program());
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.current_dir(self.directory.path()).stdin(Stdio::null());
+        command
+    }
+
     /// Starts a server and waits until it listens.
     pub(crate) fn start(&self) -> Server {
         Server::start(self.server_command())
@@ -102,9 +115,15 @@ impl Setup {
 
     /// Runs the command-line tool in the directory of this setup.
     pub(crate) fn btdt(&self, arguments: &[&str]) -> Output {
+        self.btdt_command(arguments).output().unwrap()
+    }
+
+    /// A command that does.
+    pub(crate) fn btdt_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(btdt_path());
         command.env_clear().args(arguments).current_dir(self.directory.path());
-        command.stdin(Stdio::null()).output().unwrap()
+        command.stdin(Stdio::null());
+        command
     }
 }
 
@@ -163,6 +182,11 @@ impl Server {
     /// All lines of the log so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
+    }
+
+    /// Waits until the log has this text.
+    pub(crate) fn await_log(&self, text: &str) {
+        until(|| self.log().contains(text));
     }
 
     /// Sends a signal.
