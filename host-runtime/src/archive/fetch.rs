@@ -153,6 +153,8 @@ pub(super) struct Fetcher {
     /// Codecs that nobody uses.
     idle: Vec<Codec>,
     kept: Recent<Codec>,
+    /// Whether nothing is read ahead, because many others do. Then every buffer counts.
+    is_alone: bool,
     /// Whether the chunk used last is not needed any more.
     used_up: bool,
     /// The first extent that has not been looked at in advance, and what will be kept by then.
@@ -197,6 +199,7 @@ impl Fetcher {
             early: Vec::new(),
             idle: (0..slots).map(|_| Codec::new()).collect(),
             kept: Recent::new(kept),
+            is_alone: slots == 1,
             used_up: false,
             planned_extent: 0,
             planned: Recent::new(kept),
@@ -225,7 +228,11 @@ impl Fetcher {
                 self.retire(codec);
             }
             let digest = self.plan.chunks[extent.chunk as usize].digest;
-            let codec = self.next_chunk().map_err(|fault| StreamFault::Chunk { digest, fault })?;
+            let next = self.next_chunk();
+            let mut codec = next.map_err(|fault| StreamFault::Chunk { digest, fault })?;
+            if self.is_alone {
+                codec.drop_stored();
+            }
             self.kept.add(extent.chunk, codec);
         }
         let start = extent.offset + from;

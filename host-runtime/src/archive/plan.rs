@@ -9,6 +9,7 @@ use btdt_ports::{
     ArchiveBatch, ArchiveChunk, ArchiveExtent, ArchiveNode, ArchiveNodeContent, ArchivePlan,
     Timestamp,
 };
+use std::io::Read;
 use std::sync::Arc;
 
 /// The two blocks of zeros at the end.
@@ -29,8 +30,13 @@ struct Node {
     kind: Kind,
 }
 
+/// A small archive has no more nodes and chunks than this: looking at all of them costs nothing.
+const FEW_NODES: usize = 64;
+const FEW_CHUNKS: usize = 2;
+
 /// The plan of a tar stream, with 32 bytes for a node beside its name, 12 for an extent and 36
 /// for a chunk.
+#[derive(Clone)]
 pub struct TarPlan {
     pub(super) source: Source,
     pub(super) read_ahead: Arc<ReadAhead>,
@@ -105,6 +111,21 @@ impl TarPlan {
     pub fn into_reader(self) -> Result<TarReader, StreamFault> {
         self.check()?;
         Ok(TarReader::new(Arc::new(self)))
+    }
+
+    /// The whole stream, put together on this thread, if it is small: a few nodes and `most` bytes
+    /// at most. `None` as well where it cannot be streamed, which [`TarPlan::into_reader`] explains.
+    #[must_use]
+    pub fn small(&self, most: u64) -> Option<Vec<u8>> {
+        if self.nodes.len() > FEW_NODES || self.chunks.len() > FEW_CHUNKS {
+            return None;
+        }
+        let length = self.content_length().ok().filter(|length| *length <= most)?;
+        // Starting a thread takes longer than reading what little there is.
+        let alone = self.clone().sharing(Arc::new(ReadAhead::new(0)));
+        let mut stream = Vec::with_capacity(usize::try_from(length).ok()?);
+        TarReader::new(Arc::new(alone)).read_to_end(&mut stream).ok()?;
+        Some(stream)
     }
 
     /// Whether all numbers refer to what there is.

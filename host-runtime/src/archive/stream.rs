@@ -9,8 +9,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 /// How many bytes [`TarReader::next_block`] puts into a block, but for the last one: enough to
-/// make the cost of each call disappear.
-pub const BLOCK_TARGET: usize = 512 << 10;
+/// make the cost of each call disappear, and little enough for many streams at once.
+pub const BLOCK_TARGET: usize = 128 << 10;
 
 /// A run of zeros, for what pads contents.
 static ZEROS: [u8; END as usize] = [0; END as usize];

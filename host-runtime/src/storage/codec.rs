@@ -210,6 +210,13 @@ impl Codec {
         self.raw.clear();
     }
 
+    /// Gives back the stored form, where the content is elsewhere by now.
+    pub(crate) fn drop_stored(&mut self) {
+        if matches!(self.place, Place::Decompressed) {
+            self.stored = Vec::new();
+        }
+    }
+
     /// The first half of [`Codec::decode_loaded`], for a caller that has more to try where it
     /// fails.
     pub(crate) fn verify_loaded(&mut self, digest: &Digest, limit: u64) -> Result<(), ObjectFault> {

@@ -79,6 +79,18 @@ fn an_empty_tree_is_an_archive() {
     assert_eq!(blocks(without.into_reader().unwrap()), vec![0; 1024]);
 }
 
+#[test]
+fn a_small_archive_is_whole_and_a_large_one_is_none() {
+    let mut tree = Outgoing::new();
+    tree.file(0, b"file", &content(1, 5000));
+    let stream = tree.stream();
+    let length = stream.len() as u64;
+    assert_eq!(tree.plan().small(length), Some(stream));
+    assert_eq!(tree.plan().small(length - 1), None);
+    let (mut many, _) = self::tree();
+    assert_eq!(many.plan().small(u64::MAX), None);
+}
+
 /// Counts how often chunks are read.
 struct Counting {
     source: crate::transfer::Source,
