@@ -15,6 +15,7 @@ mod demo;
 mod lint;
 mod process;
 mod test;
+mod test_fuzzer;
 mod test_tools;
 mod tidy;
 mod wasm_target;

@@ -1,0 +1,89 @@
+//! The OpenAPI fuzzer that the tests of the server run: schemathesis, in a virtual environment of
+//! its own beneath the target directory.
+
+use crate::process;
+use crate::test_tools;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// What is installed, every version pinned: a fuzzer that changes by itself finds something else
+/// every day.
+const REQUIREMENTS: &str = include_str!("requirements.txt");
+
+/// Has what was installed; written last.
+const STAMP: &str = "installed.txt";
+
+const NEED: &str = "the tests need the fuzzer schemathesis, which needs Python 3.10 or newer with \
+                    its module venv, for example by `apt-get install python3 python3-venv`";
+
+/// Installs the fuzzer unless it is there.
+///
+/// # Errors
+/// When there is no Python that can make a virtual environment, or the packages can't be had.
+pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
+    let root = workspace.target_dir().join("tools").join("schemathesis");
+    if is_installed(&root) {
+        return Ok(());
+    }
+    eprintln!("xtask: installing schemathesis for the tests");
+    if !can_make_environments() && test_tools::may_install() {
+        test_tools::install_packages(&["python3", "python3-venv"]).context(NEED)?;
+    }
+    install(&root).context(NEED)
+}
+
+/// Whether all of it is there, and in the versions that the tests are for.
+fn is_installed(root: &Path) -> bool {
+    root.join("bin/schemathesis").is_file()
+        && fs::read_to_string(root.join(STAMP)).is_ok_and(|installed| installed == REQUIREMENTS)
+}
+
+/// Whether there is Python with what Debian has in a package of its own.
+fn can_make_environments() -> bool {
+    process::find_program("python3").is_some()
+        && process::capture(Command::new("python3").args(["-c", "import venv, ensurepip"])).is_ok()
+}
+
+fn install(root: &Path) -> Result<()> {
+    process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(root))?;
+    let requirements = root.join("requirements.txt");
+    fs::write(&requirements, REQUIREMENTS)
+        .with_context(|| format!("could not write {}", requirements.display()))?;
+    let mut pip = Command::new(root.join("bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        // Nothing of it shall be compiled here.
+        .args(["--only-binary", ":all:", "--requirement"])
+        .arg(&requirements);
+    process::run(&mut pip)?;
+    let stamp = root.join(STAMP);
+    fs::write(&stamp, REQUIREMENTS).with_context(|| format!("could not write {}", stamp.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_pinned_and_whole_counts_as_installed() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        assert!(!is_installed(root));
+        fs::create_dir(root.join("bin")).unwrap();
+        fs::write(root.join("bin/schemathesis"), "").unwrap();
+        assert!(!is_installed(root), "without the stamp");
+        fs::write(root.join(STAMP), REQUIREMENTS).unwrap();
+        assert!(is_installed(root));
+        fs::write(root.join(STAMP), REQUIREMENTS.replacen("==", "==9", 1)).unwrap();
+        assert!(!is_installed(root), "another version");
+    }
+
+    #[test]
+    fn every_version_is_pinned() {
+        let lines = REQUIREMENTS.lines().filter(|line| !line.starts_with('#'));
+        assert!(lines.clone().all(|line| line.contains("==")));
+        assert!(lines.clone().any(|line| line.starts_with("schemathesis==")));
+    }
+}
