@@ -1,5 +1,6 @@
-//! What the tests need besides Rust: node and npm, for a real `npm ci`, the `biscuit` tool, for
-//! tokens as the guides make them, the last release before this one, to talk to, and a fuzzer.
+//! What the tests need besides Rust: node and npm, for a real `npm ci`, openssl for certificates,
+//! the `biscuit` tool, for tokens as the guides make them, the last release before this one, to
+//! talk to, and a fuzzer.
 
 use crate::process;
 use crate::test_fuzzer;
@@ -9,7 +10,16 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs the tests start, each with the Debian package that has it.
-const NEEDED: &[(&str, &str)] = &[("node", "nodejs"), ("npm", "npm")];
+const NEEDED: &[(&str, &str)] = &[
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("openssl", "openssl"),
+    // With the next one, what the server of the last release is built with.
+    ("pkg-config", "pkg-config"),
+];
+
+/// The package with the library that the server of the last release needs.
+const OPENSSL: (&str, &str) = ("the headers of OpenSSL", "libssl-dev");
 
 /// A program that a crate has, in the version that the tests are for.
 struct Tool {
@@ -106,7 +116,13 @@ impl Tool {
 }
 
 fn missing() -> Vec<(&'static str, &'static str)> {
-    NEEDED.iter().copied().filter(|(program, _)| process::find_program(program).is_none()).collect()
+    let is_missing = |(program, _): &(&str, &str)| process::find_program(program).is_none();
+    let mut missing: Vec<_> = NEEDED.iter().copied().filter(is_missing).collect();
+    let mut find = Command::new("pkg-config");
+    if process::capture(find.args(["--exists", "openssl"])).is_err() {
+        missing.push(OPENSSL);
+    }
+    missing
 }
 
 /// Whether packages of the system can be installed.
@@ -139,9 +155,10 @@ pub(crate) fn install_packages(packages: &[&str]) -> Result<()> {
 fn advice(missing: &[(&str, &str)]) -> String {
     let programs: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
     format!(
-        "the tests need {}, not found on the path; install Node.js 20 or newer with npm, for \
-         example by `apt-get install nodejs npm`, and run the command again",
-        programs.join(" and ")
+        "the tests need {}, not found; install what is missing, for example by `apt-get install \
+         {}` (Node.js has to be 20 or newer), and run the command again",
+        programs.join(" and "),
+        missing.iter().map(|(_, package)| *package).collect::<Vec<_>>().join(" ")
     )
 }
 
@@ -170,7 +187,9 @@ mod tests {
 
     #[test]
     fn the_advice_names_what_is_missing() {
-        assert!(advice(NEEDED).contains("node and npm"));
-        assert!(advice(&NEEDED[1..]).contains("need npm,"));
+        assert!(advice(&NEEDED[..2]).contains("node and npm"));
+        let openssl = advice(&[OPENSSL]);
+        assert!(openssl.contains("need the headers of OpenSSL,"), "{openssl}");
+        assert!(openssl.contains("install libssl-dev`"), "{openssl}");
     }
 }
