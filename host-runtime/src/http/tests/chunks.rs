@@ -5,7 +5,8 @@ use super::*;
 use crate::storage::codec::{Codec, sha256};
 use crate::transfer::{Sink, Source};
 use btdt_ports::{
-    ChunkEndpoint, Damage, Digest, IoError, IoErrorKind, ObjectFault, PutOutcome, TransferFault,
+    ChunkEndpoint, Damage, Digest, IoError, IoErrorKind, ObjectFault, PutOutcome, Refusal,
+    TransferFault,
 };
 use std::collections::HashMap;
 
@@ -153,7 +154,7 @@ fn a_refused_chunk_and_its_message() {
     let remote = remote();
     assert_eq!(read(&source(&remote, &server), RAW), Err(UNREADABLE));
     let failure = remote.failure().unwrap();
-    let expected = TransferFault::Refused { status: 403, body: body[..4096].to_vec() };
+    let expected = TransferFault::Refused(Refusal { status: 403, body: body[..4096].to_vec() });
     assert_eq!(failure.reason, expected);
     assert_eq!(failure.url, server.url(&format!("/c/chunks/{}?key=k", sha256(RAW).to_hex())));
     assert_eq!(server.received().len(), 1);
@@ -209,7 +210,7 @@ fn chunks_that_are_not_taken() {
         let result = sink(&remote, &server).put(&sha256(RAW), RAW, &mut Codec::new());
         assert_eq!(result, Err(IoError::new(kind)), "{status}");
         let reason = remote.failure().unwrap().reason;
-        assert!(matches!(reason, TransferFault::Refused { status: s, .. } if s == status));
+        assert!(matches!(reason, TransferFault::Refused(Refusal { status: s, .. }) if s == status));
     }
     let server = Server::new(|_, _| Reply::Close(Vec::new()));
     let remote = remote();
