@@ -1,5 +1,12 @@
 //! The server as a process: real requests, real tokens, real clients.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod administration;
 mod adversity;
 mod certificates;
