@@ -113,8 +113,9 @@ impl Drop for Account {
         let Account { request_id, method, path, route, status, sent, complete, .. } = self;
         let (method, status, bytes, complete) = (*method, *status, *sent, *complete);
         let milliseconds = took.as_secs_f64() * 1000.0;
-        // A restore asks for hundreds of chunks: one line each would bury the rest.
-        if route.contains("chunk") && status < 400 {
+        // An operation sends, gets and asks about hundreds of chunks: one line each would bury the
+        // rest.
+        if (route.contains("chunk") || *route == "missing") && status < 400 {
             tracing::debug!(request_id, method, path, status, bytes, milliseconds, complete);
         } else {
             tracing::info!(request_id, method, path, status, bytes, milliseconds, complete);
