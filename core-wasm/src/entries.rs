@@ -6,11 +6,12 @@ use crate::key::{Key, Prefix};
 use crate::manifest::{self, Manifest, ManifestFault};
 use crate::record::{Record, RecordFault};
 use btdt_ports::{
-    Digest, Environment, IoError, ObjectFault, ObjectKind, Objects, Records, Timestamp,
+    Digest, Environment, IoError, ObjectFault, ObjectKind, Objects, Records, StoredRecord,
+    Timestamp,
 };
 
-/// Names that are listed with one call.
-const PAGE: u32 = 4096;
+/// Records that are listed and read with one call.
+const PAGE: u32 = 1024;
 
 /// An entry, and when it was last used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,17 @@ pub struct Entry {
     pub record: Record,
     /// When it was last stored or restored.
     pub last_access: Timestamp,
+}
+
+impl Entry {
+    /// The entry that a record stands for.
+    ///
+    /// # Errors
+    /// [`RecordFault`].
+    pub fn decode(stored: &StoredRecord) -> Result<Self, RecordFault> {
+        let record = Record::decode(&stored.value)?;
+        Ok(Entry { record, last_access: stored.last_access })
+    }
 }
 
 /// Why a key has no entry that can be used.
@@ -50,11 +62,9 @@ pub fn find<R: Records>(records: &R, key: &Key) -> Result<Entry, EntryFault> {
         None | Some(Ok(None)) => Err(EntryFault::Absent),
         Some(Err(error)) => Err(EntryFault::Unreadable(error)),
         Some(Ok(Some(stored))) => {
-            let record = Record::decode(&stored.value)?;
+            let entry = Entry::decode(&stored)?;
             // The names of two keys that are too long for a file name could in theory be equal.
-            let own = record.key == *key;
-            let entry = Entry { record, last_access: stored.last_access };
-            if own { Ok(entry) } else { Err(EntryFault::Absent) }
+            if entry.record.key == *key { Ok(entry) } else { Err(EntryFault::Absent) }
         }
     }
 }
@@ -92,14 +102,45 @@ pub fn manifest<O: Objects>(
     digest: Digest,
     environment: &dyn Environment,
 ) -> Result<Manifest, EntryFault> {
-    let kind = ObjectKind::Manifest;
-    let encoded = objects.get(kind, digest, manifest::MAX_ENCODED).map_err(|fault| {
-        if let ObjectFault::Damaged(_) = fault {
-            collect::drop_damaged(objects, kind, digest, environment);
+    read_manifest(objects, digest).inspect_err(|fault| {
+        if let EntryFault::Manifest(_, ObjectFault::Damaged(_)) = fault {
+            collect::drop_damaged(objects, ObjectKind::Manifest, digest, environment);
         }
-        EntryFault::Manifest(digest, fault)
-    })?;
+    })
+}
+
+/// The manifest of that digest, which is left alone even if it is damaged.
+///
+/// # Errors
+/// [`EntryFault::Manifest`] or [`EntryFault::Content`].
+pub fn read_manifest<O: Objects>(objects: &O, digest: Digest) -> Result<Manifest, EntryFault> {
+    let encoded = objects
+        .get(ObjectKind::Manifest, digest, manifest::MAX_ENCODED)
+        .map_err(|fault| EntryFault::Manifest(digest, fault))?;
     manifest::decode(&encoded).map_err(|fault| EntryFault::Content(digest, fault))
+}
+
+/// Calls `seen` with the name of each record whose name begins with `prefix`, in the order of the
+/// names, and what is read of it; those that are deleted meanwhile are passed over.
+///
+/// # Errors
+/// [`Error::Cache`] when the records cannot be listed.
+pub fn each_record<R: Records>(
+    records: &R,
+    prefix: &str,
+    mut seen: impl FnMut(&str, Result<StoredRecord, IoError>),
+) -> Result<(), Error> {
+    let mut after: Option<String> = None;
+    loop {
+        let names = records.list(prefix, after.as_deref(), PAGE).map_err(Error::reading)?;
+        for (name, stored) in names.iter().zip(records.get(&names)) {
+            if let Some(stored) = stored.transpose() {
+                seen(name, stored);
+            }
+        }
+        let Some(last) = names.last() else { return Ok(()) };
+        after = Some(last.clone());
+    }
 }
 
 /// The entries whose key begins with `prefix`, in the order of their names. A record that is
@@ -109,19 +150,10 @@ pub fn manifest<O: Objects>(
 /// [`Error::Cache`].
 pub fn matching<R: Records>(records: &R, prefix: &Prefix) -> Result<Vec<Entry>, Error> {
     let mut found = Vec::new();
-    let name_prefix = prefix.record_name_prefix();
-    let mut after: Option<String> = None;
-    loop {
-        let names = records.list(&name_prefix, after.as_deref(), PAGE).map_err(Error::reading)?;
-        let Some(last) = names.last() else { break };
-        after = Some(last.clone());
-        let entries = records.get(&names).into_iter().filter_map(|stored| {
-            let stored = stored.ok()??;
-            let record = Record::decode(&stored.value).ok()?;
-            Some(Entry { record, last_access: stored.last_access })
-        });
-        found.extend(entries.filter(|entry| prefix.matches(&entry.record.key)));
-    }
+    each_record(records, &prefix.record_name_prefix(), |_, stored| {
+        let entry = stored.ok().and_then(|stored| Entry::decode(&stored).ok());
+        found.extend(entry.filter(|entry| prefix.matches(&entry.record.key)));
+    })?;
     Ok(found)
 }
 

@@ -131,6 +131,12 @@ impl Error {
         Error::Cache { action: CacheAction::Spool, error }
     }
 
+    /// A server did not do what was asked at `url`.
+    #[must_use]
+    pub fn server(url: &str, fault: ServerFault) -> Self {
+        Error::Server { url: url.to_owned(), fault }
+    }
+
     /// Failed to delete from the cache.
     #[must_use]
     pub fn deleting(error: IoError) -> Self {

@@ -1,7 +1,7 @@
 //! Names and small bodies that both ends of the protocol use.
 
 use btdt_ports::Digest;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer};
 
 /// Media type of an encoded manifest.
 pub const MANIFEST_TYPE: &str = "application/vnd.btdt.manifest+cbor";
@@ -53,23 +53,14 @@ pub const HTTP_STATUSES: [(u16, &str); 12] = [
     (507, "its disk or the quota of the cache is full"),
 ];
 
-/// An error as a body.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a client reads of an error (RFC 9457).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Problem {
-    /// What the status means.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub title: String,
-    /// The status code.
-    #[serde(default)]
-    pub status: u16,
     /// What is wrong with this request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub detail: Option<String>,
-    /// Names the request in the server's log.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
     /// Chunks that have to be sent first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "digests")]
+    #[serde(default, deserialize_with = "digests")]
     pub missing: Vec<Digest>,
 }
 
@@ -79,32 +70,11 @@ impl Problem {
     pub fn decode(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_default()
     }
-
-    /// The body.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        // Nothing in it can fail to be written.
-        serde_json::to_vec(self).unwrap_or_default()
-    }
 }
 
-mod digests {
-    use btdt_ports::Digest;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        digests: &[Digest],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(digests.iter().map(Digest::to_hex))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<Digest>, D::Error> {
-        let texts = Vec::<String>::deserialize(deserializer)?;
-        Ok(texts.iter().filter_map(|text| Digest::from_hex(text)).collect())
-    }
+fn digests<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Digest>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    Ok(texts.iter().filter_map(|text| Digest::from_hex(text)).collect())
 }
 
 /// A list of digests as a body: hexadecimal, one on a line.
@@ -114,7 +84,7 @@ impl Missing {
     /// The body.
     #[must_use]
     pub fn encode(digests: &[Digest]) -> String {
-        digests.iter().map(|digest| digest.to_hex() + "\n").collect()
+        Digest::to_lines(digests)
     }
 
     /// Reads a body; line feeds may be preceded by carriage returns, and the last one may be
@@ -128,12 +98,13 @@ impl Missing {
             return Ok(Vec::new());
         }
         let lines = body.split(|byte| *byte == b'\n').enumerate();
-        lines
-            .map(|(number, line)| {
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
-                let digest = std::str::from_utf8(line).ok().and_then(Digest::from_hex);
-                digest.ok_or(number + 1)
-            })
-            .collect()
+        lines.map(|(number, line)| Missing::digest(line).ok_or(number + 1)).collect()
+    }
+
+    /// The digest of a line, which may end in a carriage return; `None` where it is none.
+    #[must_use]
+    pub fn digest(line: &[u8]) -> Option<Digest> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        std::str::from_utf8(line).ok().and_then(Digest::from_hex)
     }
 }

@@ -74,10 +74,7 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
         let Some(name) = name.filter(|name| !name.is_empty() && !name.contains(['/', '?', '#']))
         else {
             let reason = "a cache is at http(s)://HOST:PORT/api/caches/NAME".to_owned();
-            return Err(Error::Server {
-                url: url.to_owned(),
-                fault: ServerFault::Unexpected(reason),
-            });
+            return Err(Error::server(url, ServerFault::Unexpected(reason)));
         };
         let cache = percent_decode_str(name).decode_utf8_lossy().into_owned();
         remote.restrict(&Scope { operation, cache, seconds: TOKEN_LIFE });
@@ -108,23 +105,23 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
 
     pub(crate) fn send(&self, request: &HttpRequest) -> Result<HttpResponse<R::Body>, Error> {
         let sent = self.remote.send(request);
-        sent.map_err(|error| self.error(&request.url, ServerFault::NoAnswer(error)))
+        sent.map_err(|error| Error::server(&request.url, ServerFault::NoAnswer(error)))
     }
 
-    #[allow(clippy::unused_self, reason = "one name for all errors of a cache")]
-    pub(crate) fn error(&self, url: &str, fault: ServerFault) -> Error {
-        Error::Server { url: url.to_owned(), fault }
+    /// The body of an answer, of at most `limit` bytes.
+    pub(crate) fn body(&self, url: &str, body: R::Body, limit: u64) -> Result<Vec<u8>, Error> {
+        body.bytes(limit).map_err(|error| Error::server(url, ServerFault::NoAnswer(error)))
     }
 
     pub(crate) fn refused(&self, url: &str, response: HttpResponse<R::Body>) -> Error {
         let status = response.status;
         // A message that does not arrive is none.
         let body = response.body.bytes(MAX_PROBLEM).unwrap_or_default();
-        self.error(url, refusal(status, &body))
+        Error::server(url, refusal(status, &body))
     }
 
     pub(crate) fn unexpected(&self, url: &str, what: impl Into<String>) -> Error {
-        self.error(url, ServerFault::Unexpected(what.into()))
+        Error::server(url, ServerFault::Unexpected(what.into()))
     }
 
     /// Asks for the chunks among `digests` that the server does not have. `None` where it is one
@@ -141,8 +138,7 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
             400 | 404 | 405 | 501 if !own => return Ok(None),
             _ => return Err(self.refused(&url, response)),
         }
-        let body = response.body.bytes(MAX_PROBLEM);
-        let body = body.map_err(|error| self.error(&url, ServerFault::NoAnswer(error)))?;
+        let body = self.body(&url, response.body, MAX_PROBLEM)?;
         match Missing::decode(&body) {
             Ok(missing) => Ok(Some(missing)),
             Err(_) => Err(self.unexpected(&url, "its list of chunks is not one")),
@@ -164,8 +160,7 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
         match response.status {
             200..=299 if is_own(&response) => Ok(Committed::Done(digest)),
             409 if is_own(&response) => {
-                let body = response.body.bytes(MAX_PROBLEM);
-                let body = body.map_err(|error| self.error(&url, ServerFault::NoAnswer(error)))?;
+                let body = self.body(&url, response.body, MAX_PROBLEM)?;
                 let missing = Problem::decode(&body).missing;
                 Ok(Committed::Missing(missing))
             }
@@ -186,7 +181,8 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
         let mut request = request(Method::Put, url.clone());
         request.headers.push(("content-type".to_owned(), TAR_TYPE.to_owned()));
         let response = self.remote.upload(&request, plan);
-        let response = response.map_err(|error| self.error(&url, ServerFault::NoAnswer(error)))?;
+        let response =
+            response.map_err(|error| Error::server(&url, ServerFault::NoAnswer(error)))?;
         match response.status {
             // The digest is not the server's business; the summary has one all the same.
             200..=299 => {
@@ -235,8 +231,7 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
 
     fn manifest(&self, url: &str, response: HttpResponse<R::Body>) -> Result<Manifest, Error> {
         let digest = response.header(MANIFEST_DIGEST).and_then(Digest::from_hex);
-        let body = response.body.bytes(manifest::MAX_ENCODED);
-        let body = body.map_err(|error| self.error(url, ServerFault::NoAnswer(error)))?;
+        let body = self.body(url, response.body, manifest::MAX_ENCODED)?;
         if digest != Some(sha256(&body)) {
             return Err(self.unexpected(url, "the manifest was altered on its way"));
         }

@@ -1,6 +1,7 @@
 //! What all records of a cache say and refer to.
 
 use crate::collect::Inventory;
+use crate::entries;
 use crate::error::Error;
 use crate::manifest::{self, MAX_CHUNK};
 use crate::record::Record;
@@ -10,9 +11,6 @@ use btdt_ports::{
     RecordVersion, Records, Severity, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Records that are read with one call.
-const PAGE: u32 = 1024;
 
 /// Seconds for which an entry that is incomplete is left alone. Its store may be about to look for
 /// what is gone, and another store may write it in between: then the entry counts, with the very
@@ -52,50 +50,42 @@ impl Survey {
     ) -> Result<Self, Error> {
         let mut survey = Survey { complete: true, ..Survey::default() };
         let warn = |message: String| environment.log(Severity::Warning, &message);
-        let mut after: Option<String> = None;
-        loop {
-            let names = records.list("", after.as_deref(), PAGE).map_err(Error::reading)?;
-            let Some(last) = names.last() else { break };
-            after = Some(last.clone());
-            for (name, stored) in names.iter().zip(records.get(&names)) {
-                let stored = match stored {
-                    // Deleted meanwhile.
-                    Ok(None) => continue,
-                    Ok(Some(stored)) => stored,
-                    Err(error) => {
-                        warn(format!("the record {name} could not be read: {error}"));
-                        survey.complete &= is_foreign(&error);
-                        continue;
-                    }
-                };
-                let Ok(record) = Record::decode(&stored.value) else {
-                    warn(format!("removing the record {name}: it is damaged"));
-                    survey.damaged.push((name.clone(), stored.version));
-                    continue;
-                };
-                match survey.read_manifest(objects, record.manifest) {
-                    Ok(()) => survey.entries.push(Found {
-                        name: name.clone(),
-                        version: stored.version,
-                        last_access: stored.last_access,
-                        manifest: record.manifest,
-                    }),
-                    Err(ManifestProblem::Unreadable(problem)) => {
-                        warn(format!("the entry of key {} was passed over: {problem}", record.key));
-                        survey.complete = false;
-                    }
-                    Err(ManifestProblem::Missing(problem))
-                        if may_be_in_commit(stored.last_access, environment) =>
-                    {
-                        warn(format!("the entry of key {} is left alone: {problem}", record.key));
-                    }
-                    Err(ManifestProblem::Missing(problem) | ManifestProblem::Unusable(problem)) => {
-                        warn(format!("removing the entry of key {}: {problem}", record.key));
-                        survey.damaged.push((name.clone(), stored.version));
-                    }
+        entries::each_record(records, "", |name, stored| {
+            let stored = match stored {
+                Ok(stored) => stored,
+                Err(error) => {
+                    warn(format!("the record {name} could not be read: {error}"));
+                    survey.complete &= is_foreign(&error);
+                    return;
+                }
+            };
+            let Ok(record) = Record::decode(&stored.value) else {
+                warn(format!("removing the record {name}: it is damaged"));
+                survey.damaged.push((name.to_owned(), stored.version));
+                return;
+            };
+            match survey.read_manifest(objects, record.manifest) {
+                Ok(()) => survey.entries.push(Found {
+                    name: name.to_owned(),
+                    version: stored.version,
+                    last_access: stored.last_access,
+                    manifest: record.manifest,
+                }),
+                Err(ManifestProblem::Unreadable(problem)) => {
+                    warn(format!("the entry of key {} was passed over: {problem}", record.key));
+                    survey.complete = false;
+                }
+                Err(ManifestProblem::Missing(problem))
+                    if may_be_in_commit(stored.last_access, environment) =>
+                {
+                    warn(format!("the entry of key {} is left alone: {problem}", record.key));
+                }
+                Err(ManifestProblem::Missing(problem) | ManifestProblem::Unusable(problem)) => {
+                    warn(format!("removing the entry of key {}: {problem}", record.key));
+                    survey.damaged.push((name.to_owned(), stored.version));
                 }
             }
-        }
+        })?;
         if !survey.complete {
             warn("unused objects are not collected, since not all entries could be read".into());
         }

@@ -19,6 +19,7 @@ use btdt_host_runtime::engine::{Core, CoreError};
 use clap::Parser;
 use environment::SystemEnvironment;
 use exit::Exit;
+use messages::Failure;
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -33,31 +34,35 @@ pub fn run(
         Ok(arguments) => arguments,
         Err(error) => return printer.usage(&error).code(),
     };
-    let core = match load() {
-        Ok(core) => core,
-        Err(error) => {
-            printer.failure(&messages::unusable_core(&error));
-            return Exit::Error.code();
-        }
-    };
-    let environment = Arc::new(SystemEnvironment::new(printer.clone()));
-    let context = commands::Context { core, environment, printer };
-    let done = match arguments.command {
-        Command::Clean(arguments) => commands::clean::run(&arguments, context),
-        Command::Delete(arguments) => commands::delete::run(&arguments, context),
-        Command::Hash(arguments) => commands::hash::run(&arguments, context),
-        Command::Inspect(arguments) => commands::inspect::run(&arguments, context),
-        Command::List(arguments) => commands::list::run(&arguments, context),
-        Command::Restore(arguments) => commands::restore::run(&arguments, context),
-        Command::Store(arguments) => commands::store::run(&arguments, context),
-        Command::Token(arguments) => commands::token::run(&arguments, printer),
-        Command::Verify(arguments) => commands::verify::run(&arguments, context),
-    };
-    match done {
+    match ask(arguments.command, load, printer) {
         Ok(exit) => exit.code(),
         Err(failure) => {
             printer.failure(&failure);
             failure.exit.code()
         }
+    }
+}
+
+/// Does what is asked. `load` is called only for what needs the core.
+fn ask(
+    command: Command,
+    load: impl FnOnce() -> Result<Core, CoreError>,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
+    let context = || {
+        let core = load().map_err(|error| messages::unusable_core(&error))?;
+        let environment = Arc::new(SystemEnvironment::new(printer.clone()));
+        Ok(commands::Context { core, environment, printer })
+    };
+    match command {
+        Command::Clean(arguments) => commands::clean::run(&arguments, context()?),
+        Command::Delete(arguments) => commands::delete::run(&arguments, context()?),
+        Command::Hash(arguments) => commands::hash::run(&arguments, context()?),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments, context()?),
+        Command::List(arguments) => commands::list::run(&arguments, context()?),
+        Command::Restore(arguments) => commands::restore::run(&arguments, context()?),
+        Command::Store(arguments) => commands::store::run(&arguments, context()?),
+        Command::Token(arguments) => commands::token::run(&arguments, printer),
+        Command::Verify(arguments) => commands::verify::run(&arguments, context()?),
     }
 }

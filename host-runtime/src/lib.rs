@@ -9,6 +9,7 @@ pub mod archive;
 pub mod auth;
 mod chunking;
 pub mod clock;
+pub mod coding;
 #[cfg(feature = "engine")]
 pub mod engine;
 #[cfg(feature = "http")]

@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../biscuit/mod.rs"]
+mod biscuit;
+
+use biscuit::GUIDE;
 use btdt_host_runtime::auth::{
     KeyOrigin, KeyRing, PrivateKey, Restrictions, RevocationList, Token, TokenFile, inspect, issue,
     load_or_create, read_public_keys,
@@ -11,47 +15,14 @@ use btdt_host_runtime::clock;
 use btdt_ports::{Access, Authority, Operation, Scope, TokenFault, Verdict};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// The guide's commands, to the letter.
-const GUIDE: &str = r#"
-# Generate a new private key and save it to a file
-biscuit keypair --key-output-format pem --only-private-key | head -c -1 > auth_private_key.pem
-# Generate a new authorization token with all permissions and validity of 90 days
-biscuit generate \
---private-key-file auth_private_key.pem \
---private-key-format pem \
---add-ttl 90d - <<EOF | base64 > auth_token.txt
-EOF
-"#;
-
-/// Where `cargo xtask test` has put the tool.
-fn tools() -> PathBuf {
-    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("tools/bin");
-    assert!(
-        tools.join("biscuit").is_file(),
-        "the tool `biscuit` is not in {}; run `cargo xtask test`, which installs it",
-        tools.display()
-    );
-    tools
-}
-
-/// Runs a script in a directory and gives what it printed.
+/// Runs a script in a directory, whose files nobody else may read, and gives what it printed.
 fn run(directory: &Path, script: &str) -> String {
-    let path = format!("{}:{}", tools().display(), std::env::var("PATH").unwrap());
-    let output = Command::new("bash")
-        .args(["-c", &format!("set -euo pipefail; umask 077\n{script}")])
-        .current_dir(directory)
-        .env("PATH", path)
-        .output()
-        .unwrap();
-    let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script}\n{messages}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(biscuit::run(directory, &format!("umask 077\n{script}"))).unwrap()
 }
 
 /// A server with that key, as many days from now.

@@ -1,6 +1,10 @@
 //! The guide "Tekton with btdt-server": its commands, its configuration and its task, run as they
 //! are written, and our own version of the task.
 
+#[path = "../biscuit/mod.rs"]
+mod biscuit;
+#[path = "../tekton/expectations.rs"]
+mod expectations;
 #[path = "../tekton/places.rs"]
 mod places;
 #[path = "../tekton/runner.rs"]
@@ -24,6 +28,9 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
+use expectations::{
+    assert_installed, hit_and_skipped_both, missed_installed_and_stored, require_npm,
+};
 use runner::{Report, TaskRun};
 
 /// The complete task of the guide.
@@ -32,18 +39,6 @@ const GUIDE: &str = include_str!("guide/task_run-tests.yaml");
 const CONFIG_MAP: &str = include_str!("guide/configmap.yaml");
 /// What we recommend.
 const OURS: &str = include_str!("../../deploy/tekton/task_run-tests-server.yaml");
-
-/// The guide's commands for a key and a token, to the letter.
-const COMMANDS: &str = r#"
-# Generate a new private key and save it to a file
-biscuit keypair --key-output-format pem --only-private-key | head -c -1 > auth_private_key.pem
-# Generate a new authorization token with all permissions and validity of 90 days
-biscuit generate \
---private-key-file auth_private_key.pem \
---private-key-format pem \
---add-ttl 90d - <<EOF | base64 > auth_token.txt
-EOF
-"#;
 
 /// Where the service of the server is in the guide's cluster.
 const SERVICE: &str = "http://btdt-server.default.svc.cluster.local:8707";
@@ -89,7 +84,7 @@ impl Cluster {
         let key = root.join("auth-key-work.pem");
         fs::copy(secrets.join("auth_private_key.pem"), &key).unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        let token = run(root, "base64 -d auth_token.txt");
+        let token = biscuit::run(root, "base64 -d auth_token.txt");
 
         let cache = root.join("cache-default");
         fs::create_dir(&cache).unwrap();
@@ -151,71 +146,7 @@ impl Cluster {
 
 /// Runs the guide's commands for secrets.
 fn make_secrets(root: &Path) {
-    run(root, COMMANDS);
-}
-
-/// Runs a script with the `biscuit` tool at hand, and gives what it printed.
-#[track_caller]
-fn run(directory: &Path, script: &str) -> Vec<u8> {
-    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("tools/bin");
-    assert!(
-        tools.join("biscuit").is_file(),
-        "the tool `biscuit` is not in {}; run `cargo xtask test`, which installs it",
-        tools.display()
-    );
-    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("bash")
-        .args(["-c", &format!("set -euo pipefail\n{script}")])
-        .current_dir(directory)
-        .env("PATH", path)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-/// The tests below are about a real `npm ci`: without npm they have nothing to say.
-fn require_npm() {
-    let version = Command::new("npm").arg("--version").output();
-    assert!(
-        version.is_ok_and(|output| output.status.success()),
-        "these tests run a real `npm ci`: install Node.js with npm, then run them again"
-    );
-}
-
-#[track_caller]
-fn missed_installed_and_stored(report: &Report) {
-    let restore = report.step("restore-cache");
-    assert_eq!(restore.code, Some(NOT_FOUND), "{restore}");
-    assert!(restore.stdout.starts_with("Cache key: node-modules-"), "{restore}");
-    assert!(restore.stderr.contains("Keys not found in cache."), "{restore}");
-    assert_installed(report);
-    let store = report.step("store-cache");
-    assert_eq!(store.code, Some(SUCCESS), "{store}");
-    assert!(!store.stdout.contains("skipping"), "{store}");
-    assert!(report.succeeded);
-}
-
-#[track_caller]
-fn assert_installed(report: &Report) {
-    let tests = report.step("run-tests");
-    assert_eq!(tests.code, Some(SUCCESS), "npm ci failed:\n{tests}");
-    assert!(!tests.stdout.contains("skipping"), "{tests}");
-    assert!(tests.stdout.contains("added "), "{tests}");
-}
-
-#[track_caller]
-fn hit_and_skipped_both(report: &Report) {
-    let restore = report.step("restore-cache");
-    assert_eq!(restore.code, Some(SUCCESS), "{restore}");
-    let key = restore.stdout.lines().next().unwrap_or_default();
-    let key = key.strip_prefix("Cache key: ").expect("the key");
-    assert!(restore.stdout.ends_with(&format!("Restored key {key}\n")), "{restore}");
-    let tests = report.step("run-tests");
-    assert_eq!(tests.stdout, "Cache restore succeeded, skipping npm ci\n");
-    let store = report.step("store-cache");
-    assert_eq!(store.stdout, "Cache restore succeeded, skipping cache store\n");
-    assert!(report.succeeded);
+    biscuit::run(root, biscuit::GUIDE);
 }
 
 /// First build, second build, build with a changed lock file.

@@ -49,6 +49,17 @@ impl Digest {
         Some(Digest(bytes))
     }
 
+    /// Digests in hexadecimal, each followed by a line feed.
+    #[must_use]
+    pub fn to_lines(digests: &[Digest]) -> String {
+        let mut lines = String::with_capacity(digests.len() * (2 * Digest::LENGTH + 1));
+        for digest in digests {
+            lines.push_str(&digest.to_hex());
+            lines.push('\n');
+        }
+        lines
+    }
+
     /// The digest as four big-endian words, the form in which it crosses the WIT boundary.
     #[must_use]
     pub fn to_words(&self) -> [u64; 4] {

@@ -2,10 +2,10 @@
 
 use super::{DeletePage, DeleteRequest, Entries, EntryPage, Inspection, delete_entries};
 use crate::cache::{LocalCache, warn_unusable};
-use crate::entries::{self, Entry, EntryFault};
+use crate::entries::{self, Entry, EntryFault, read_manifest};
 use crate::error::Error;
 use crate::key::{Key, Prefix};
-use crate::manifest::{self, Manifest};
+use crate::manifest::Manifest;
 use crate::record::Record;
 use btdt_ports::{Digest, IoError, IoErrorKind, ObjectKind, Objects, Records};
 use std::collections::BTreeSet;
@@ -75,17 +75,6 @@ pub fn inspect<O: Objects, R: Records>(
     }
 }
 
-/// The manifest of that digest, which is left alone even if it is damaged.
-pub(super) fn read_manifest<O: Objects>(
-    objects: &O,
-    digest: Digest,
-) -> Result<Manifest, EntryFault> {
-    let encoded = objects
-        .get(ObjectKind::Manifest, digest, manifest::MAX_ENCODED)
-        .map_err(|fault| EntryFault::Manifest(digest, fault))?;
-    manifest::decode(&encoded).map_err(|fault| EntryFault::Content(digest, fault))
-}
-
 fn missing_chunks<O: Objects>(objects: &O, manifest: &Manifest) -> Result<u64, Error> {
     let kind = ObjectKind::Chunk;
     let chunks: Vec<Digest> = manifest.chunks().iter().map(|chunk| chunk.digest).collect();
@@ -143,11 +132,7 @@ impl<R: Records> Entries for LocalEntries<'_, R> {
         let mut page = EntryPage { next: names.last().cloned(), ..EntryPage::default() };
         for stored in self.0.get(&names) {
             let Some(stored) = stored.transpose() else { continue };
-            let entry = stored.ok().and_then(|stored| {
-                let record = Record::decode(&stored.value).ok()?;
-                Some(Entry { record, last_access: stored.last_access })
-            });
-            match entry {
+            match stored.ok().and_then(|stored| Entry::decode(&stored).ok()) {
                 None => page.unusable += 1,
                 Some(entry) if prefix.matches(&entry.record.key) => page.entries.push(entry),
                 Some(_) => {}

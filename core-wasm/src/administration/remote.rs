@@ -3,13 +3,13 @@
 use super::{DeletePage, DeleteRequest, Entries, EntryPage, Inspection, delete_entries};
 use crate::cache::{Cache as _, Wanted, warn_unusable};
 use crate::entries::Entry;
-use crate::error::{Error, ServerFault};
+use crate::error::Error;
 use crate::key::{Key, Prefix};
 use crate::protocol::{NO_ENTRY, Problem};
 use crate::record::Record;
 use crate::remote::{MAX_PROBLEM, QUERY, RemoteCache, is_own, query, request};
 use btdt_ports::time::parse_rfc_3339;
-use btdt_ports::{Digest, Environment, HttpResponse, IncomingBody as _, Method, Operation, Remote};
+use btdt_ports::{Digest, Environment, HttpResponse, Method, Operation, Remote};
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,15 +175,14 @@ fn body<R: Remote>(
     url: &str,
     response: HttpResponse<R::Body>,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let no_answer = |error| cache.error(url, ServerFault::NoAnswer(error));
     match (response.status, is_own(&response)) {
-        (200..=299, true) => response.body.bytes(MAX_PROBLEM).map(Some).map_err(no_answer),
+        (200..=299, true) => cache.body(url, response.body, MAX_PROBLEM).map(Some),
         (404, true) => {
-            let body = response.body.bytes(MAX_PROBLEM).map_err(no_answer)?;
+            let body = cache.body(url, response.body, MAX_PROBLEM)?;
             if Problem::decode(&body).detail.as_deref() == Some(NO_ENTRY) {
                 return Ok(None);
             }
-            Err(cache.error(url, crate::remote::refusal(404, &body)))
+            Err(Error::server(url, crate::remote::refusal(404, &body)))
         }
         (200..=299 | 400 | 404 | 405 | 501, false) => Err(Error::NotRemote(UNKNOWN)),
         _ => Err(cache.refused(url, response)),

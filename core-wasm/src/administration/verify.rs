@@ -4,18 +4,14 @@
 //! read once more after that: what is intact by then was only on its way, and what is missing but
 //! needed by no record any more was rightly removed.
 
-use super::local::read_manifest;
 use crate::cache::LocalCache;
 use crate::collect;
-use crate::entries::EntryFault;
+use crate::entries::{self, EntryFault, read_manifest};
 use crate::error::Error;
 use crate::key::Key;
 use crate::record::{Record, RecordFault};
 use btdt_ports::{Digest, ObjectFault, ObjectKind, ObjectName, Objects, RecordVersion, Records};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Records that are read with one call.
-const RECORDS: u32 = 1024;
 
 /// Objects that are checked with one call; the host reads several at once.
 const OBJECTS: usize = 512;
@@ -135,34 +131,19 @@ fn each_record<R: Records>(
     records: &R,
     mut seen: impl FnMut(&str, Result<(Record, RecordVersion), (Option<RecordVersion>, String)>),
 ) -> Result<(), Error> {
-    let mut after: Option<String> = None;
-    loop {
-        let names = records.list("", after.as_deref(), RECORDS).map_err(Error::reading)?;
-        let Some(last) = names.last() else { return Ok(()) };
-        after = Some(last.clone());
-        for (name, stored) in names.iter().zip(records.get(&names)) {
-            let stored = match stored {
-                // Deleted meanwhile.
-                Ok(None) => continue,
-                Ok(Some(stored)) => stored,
-                Err(error) => {
-                    seen(name, Err((None, format!("it could not be read: {error}"))));
-                    continue;
+    entries::each_record(records, "", |name, stored| {
+        let read = match stored {
+            Err(error) => Err((None, format!("it could not be read: {error}"))),
+            Ok(stored) => match Record::decode(&stored.value) {
+                Err(RecordFault) => Err((Some(stored.version), RecordFault.to_string())),
+                Ok(record) if record.key.record_name() != *name => {
+                    Err((Some(stored.version), format!("it is that of the key {}", record.key)))
                 }
-            };
-            let version = stored.version;
-            seen(
-                name,
-                match Record::decode(&stored.value) {
-                    Err(RecordFault) => Err((Some(version), RecordFault.to_string())),
-                    Ok(record) if record.key.record_name() != *name => {
-                        Err((Some(version), format!("it is that of the key {}", record.key)))
-                    }
-                    Ok(record) => Ok((record, version)),
-                },
-            );
-        }
-    }
+                Ok(record) => Ok((record, stored.version)),
+            },
+        };
+        seen(name, read);
+    })
 }
 
 struct Verifier<'cache, O, R> {

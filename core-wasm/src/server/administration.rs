@@ -12,7 +12,6 @@ use crate::entries::{self, Entry, EntryFault};
 use crate::error::Error;
 use crate::key::{Key, Prefix};
 use crate::protocol::NO_ENTRY;
-use crate::record::Record;
 use btdt_ports::time::rfc_3339;
 use btdt_ports::{
     Archives, Authority, Caches, Objects, Operation, Records, Severity, Timestamp, Verdict,
@@ -150,10 +149,7 @@ where
 /// The entries of these names. Those that cannot be read are passed over, as in all lists.
 fn read<R: Records>(records: &R, names: &[String], prefix: Option<&Prefix>) -> Vec<Entry> {
     let stored = records.get(names).into_iter().filter_map(|stored| stored.ok().flatten());
-    let entries = stored.filter_map(|stored| {
-        let record = Record::decode(&stored.value).ok()?;
-        Some(Entry { record, last_access: stored.last_access })
-    });
+    let entries = stored.filter_map(|stored| Entry::decode(&stored).ok());
     entries.filter(|entry| prefix.is_none_or(|prefix| prefix.matches(&entry.record.key))).collect()
 }
 

@@ -220,17 +220,13 @@ fn part<Opened, Plan>(
 fn digests(body: &[u8]) -> Result<Vec<Digest>, Problem> {
     let mut digests = Vec::with_capacity((body.len() / (2 * Digest::LENGTH)).min(MAX_DIGESTS));
     for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
+        if matches!(line, b"" | b"\r") {
             continue;
         }
-        let digest =
-            std::str::from_utf8(line).ok().and_then(Digest::from_hex).ok_or_else(|| {
-                let line = index + 1;
-                Problem::bad_request(format!(
-                    "Line {line} is not a SHA-256 in lower-case hexadecimal."
-                ))
-            })?;
+        let digest = protocol::Missing::digest(line).ok_or_else(|| {
+            let line = index + 1;
+            Problem::bad_request(format!("Line {line} is not a SHA-256 in lower-case hexadecimal."))
+        })?;
         if digests.len() == MAX_DIGESTS {
             let detail = format!("A request may ask about at most {MAX_DIGESTS} digests.");
             return Err(Problem::new(413, detail));

@@ -3,6 +3,7 @@
 use super::answer::{Body, Response};
 use super::json::Object;
 use super::request::Request;
+use crate::protocol::PROBLEM_TYPE;
 use btdt_ports::Digest;
 
 /// Missing chunks that one answer names at most; the client asks again after it sent those.
@@ -77,7 +78,7 @@ impl Problem {
         object.end();
         let mut response = Response::new(status, Body::Bytes(text.into_bytes()));
         response.headers = headers;
-        response.header("content-type", "application/problem+json");
+        response.header("content-type", PROBLEM_TYPE);
         response
     }
 }

@@ -2,6 +2,7 @@
 
 use super::problem::Problem;
 use crate::key::{Key, KeyFault, Prefix};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -45,20 +46,12 @@ pub(super) fn decode(text: &str, plus_is_space: bool) -> Result<Cow<'_, str>, Pr
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| invalid())
 }
 
+/// What a header cannot carry, apart from what is not ASCII; and `%`, which encodes the rest.
+const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
 /// `text` in a form that a header can carry: every byte but visible ASCII, and `%`, is encoded.
 pub(super) fn encode_for_header(text: &str) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut encoded = String::with_capacity(text.len() + 16);
-    for byte in text.bytes() {
-        if byte.is_ascii_graphic() && byte != b'%' {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            encoded.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            encoded.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
-    }
-    encoded
+    utf8_percent_encode(text, NOT_IN_HEADERS).to_string()
 }
 
 /// The parameters of a request that this protocol knows; others are ignored.

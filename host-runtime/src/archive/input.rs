@@ -1,16 +1,13 @@
 //! The bytes of an incoming archive: from the transport, through a decompressor, and counted.
 
 use super::{BLOCK, Compression};
+use crate::coding::MAX_ZSTD_WINDOW_LOG;
 use btdt_ports::{ArchiveFault, HttpError, HttpErrorKind};
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 /// Bytes that are read at once: headers are small.
 const BUFFER: usize = 128 << 10;
-
-/// The largest window that a sender may demand, as binary logarithm: what the specification of
-/// the content coding `zstd` (RFC 9659) allows.
-const MAX_ZSTD_WINDOW_LOG: u32 = 23;
 
 /// An error of the transport on its way through a reader: [`io::Error::other`] takes it in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,12 +2,12 @@
 
 use super::bindings::wit::{environment, objects, records, tree, types};
 use super::resources::{HostState, Opened, SharedObjects, SharedRecords};
-use crate::storage::codec::{Compression, HEADER_SIZE};
+use crate::storage::codec::HEADER_SIZE;
 use crate::transfer::{Sink, Source};
 use crate::tree::filesystem::{FilesystemMaterializer, FilesystemPacker, FilesystemTree};
 use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Materializer, ObjectName, Packer,
-    Severity, StoredCodec, StoredInfo, SweepId, Tree,
+    Severity, StoredInfo, SweepId, Tree,
 };
 use wasmtime::component::Resource;
 
@@ -121,11 +121,7 @@ impl objects::HostObjectStore for HostState {
                     size: opened.size(),
                     header_size: HEADER_SIZE as u32,
                     raw_size: u64::from(header.raw_size),
-                    codec: match header.codec {
-                        Compression::None => StoredCodec::None,
-                        Compression::Zstd => StoredCodec::Zstd,
-                        Compression::Gzip => StoredCodec::Gzip,
-                    },
+                    codec: header.codec,
                 };
                 let info = info.into();
                 Ok(Ok((self.table.push(opened)?, info)))

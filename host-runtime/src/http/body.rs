@@ -8,19 +8,15 @@ use super::options::Pause;
 use super::pump::BodyReader;
 use super::retry::{delay, persist};
 use crate::archive::{Compression, TarArchive};
+use crate::coding::{CodingFault, decompress};
 use btdt_ports::{ArchiveFault, HttpError, HttpErrorKind, IncomingBody, RetryPolicy};
-use flate2::read::MultiGzDecoder;
 use reqwest::header::{CONTENT_ENCODING, HeaderMap, TRANSFER_ENCODING};
 use reqwest::{Method, Response};
-use std::io::Read;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// As much is allocated at once for a length that a server states.
 const MAX_TRUSTED_LENGTH: u64 = 8 * 1024 * 1024;
-
-/// Binary logarithm of the largest window of zstd in HTTP, as RFC 9659 has it: 8 MiB.
-const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// The rest of an answer. Dropping it unread closes its connection.
 pub struct HttpBody {
@@ -174,34 +170,6 @@ fn compression(headers: &HeaderMap) -> Option<Compression> {
     }
 }
 
-/// Decompresses to no more than `limit` bytes.
-fn decompress(
-    compressed: Vec<u8>,
-    compression: Compression,
-    limit: u64,
-) -> Result<Vec<u8>, HttpErrorKind> {
-    let mut bytes = Vec::new();
-    let read = match compression {
-        Compression::None => return Ok(compressed),
-        Compression::Gzip => MultiGzDecoder::new(&compressed[..])
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut bytes),
-        Compression::Zstd => {
-            zstd::stream::read::Decoder::with_buffer(&compressed[..]).and_then(|mut decoder| {
-                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-                decoder.take(limit.saturating_add(1)).read_to_end(&mut bytes)
-            })
-        }
-    };
-    match read {
-        Err(_) => Err(HttpErrorKind::Interrupted),
-        Ok(_) if bytes.len() as u64 > limit => Err(HttpErrorKind::TooLarge),
-        // A complete stream of nothing is some bytes long.
-        Ok(_) if compressed.is_empty() => Err(HttpErrorKind::Interrupted),
-        Ok(_) => Ok(bytes),
-    }
-}
-
 impl IncomingBody for HttpBody {
     type Reader = TarArchive;
     type Sink = crate::transfer::Sink;
@@ -223,9 +191,17 @@ impl IncomingBody for HttpBody {
             _ => limit.saturating_add(limit / 128).saturating_add(1024),
         };
         let bytes = collect(&self.shared, self.response, self.replay, compressed_limit)?;
-        decompress(bytes, compression, limit).map_err(|kind| match kind {
-            HttpErrorKind::TooLarge => error(kind, &format!("is larger than {limit} bytes")),
-            _ => error(kind, "does not decompress"),
+        // A complete stream of nothing is some bytes long.
+        let lacks_all = bytes.is_empty() && compression != Compression::None;
+        let invalid = || error(HttpErrorKind::Interrupted, "does not decompress");
+        if lacks_all {
+            return Err(invalid());
+        }
+        decompress(bytes, compression, limit).map_err(|fault| match fault {
+            CodingFault::TooLarge => {
+                error(HttpErrorKind::TooLarge, &format!("is larger than {limit} bytes"))
+            }
+            CodingFault::Invalid => invalid(),
         })
     }
 

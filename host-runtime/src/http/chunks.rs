@@ -98,12 +98,8 @@ impl RemoteChunks {
     /// Which of `asked` the server does not have.
     fn missing(&self, asked: &[Digest]) -> Result<HashSet<Digest>, IoError> {
         let url = &self.endpoint.missing;
-        let mut body = String::with_capacity(asked.len() * LINE);
-        for digest in asked {
-            body.push_str(&digest.to_hex());
-            body.push('\n');
-        }
-        let mut outgoing = Outgoing::new(Method::POST, url, body.into());
+        let body = Digest::to_lines(asked).into();
+        let mut outgoing = Outgoing::new(Method::POST, url, body);
         if let Ok(outgoing) = &mut outgoing {
             outgoing.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         }

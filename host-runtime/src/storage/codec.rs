@@ -16,6 +16,9 @@
 //! tells. The digest of an object is that of its raw content and is not repeated in the header:
 //! it is the object's name.
 
+/// How content is compressed.
+pub use btdt_ports::StoredCodec as Compression;
+
 use btdt_ports::{Damage, Digest, IoError, IoErrorKind, ObjectFault};
 use flate2::bufread::GzDecoder;
 use sha2::{Digest as _, Sha256};
@@ -45,17 +48,6 @@ const MAX_ZSTD_RATIO: usize = 128 * 1024 / 4;
 
 /// Compression has to save one byte in so many, or it is not worth the time to undo it.
 const USEFUL_SAVING: usize = 32;
-
-/// How content is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// As a zstd frame.
-    Zstd,
-    /// As a gzip member.
-    Gzip,
-}
 
 /// The SHA-256 of some bytes.
 #[must_use]

@@ -8,6 +8,7 @@ use super::{Service, Unanswered, problem};
 use crate::pages;
 use btdt_host_runtime::archive::{Compression, TarArchive};
 use btdt_host_runtime::clock;
+use btdt_host_runtime::coding::decompress;
 use btdt_host_runtime::engine::server::{self as core, Answer, Lookup, Page, UploadFault};
 use btdt_host_runtime::engine::{CoreError, Session, SharedObjects};
 use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
@@ -214,9 +215,9 @@ impl Exchange {
         let (head, settings) = (Arc::clone(&self.head), self.service.settings);
         let answered = self.service.ask(move |session| {
             let _memory = memory;
-            match receive::decompress(body, encoding, limit) {
+            match decompress(body, compression(encoding), limit) {
                 Ok(body) => Ok(Ok(session.with_bytes(&head, settings, &body)?)),
-                Err(fault) => Ok(Err(fault)),
+                Err(fault) => Ok(Err(ReceiveFault::from(fault))),
             }
         });
         prepare(answered.await??, self.is_head).map_err(Refusal::Sent)
@@ -277,12 +278,7 @@ impl Exchange {
         let sink: Sink = Arc::new(Counted::new(service, Arc::clone(objects)));
         let (head, settings) = (Arc::clone(&self.head), self.service.settings);
         let answered = self.service.run(turn, move |session: Session| {
-            let compression = match encoding {
-                Encoding::Identity => Compression::None,
-                Encoding::Gzip => Compression::Gzip,
-                Encoding::Zstd => Compression::Zstd,
-            };
-            let archive = TarArchive::new(Box::new(reader), compression, sink, limit)
+            let archive = TarArchive::new(Box::new(reader), compression(encoding), sink, limit)
                 .map_err(|fault| CoreError::Trap(fault.to_string()))?;
             session.with_archive(&head, settings, archive)
         });
@@ -468,6 +464,14 @@ fn prepare(mut response: core::Response, is_head: bool) -> Result<Prepared, send
         _ => None,
     };
     Ok(Prepared { response, first })
+}
+
+fn compression(encoding: Encoding) -> Compression {
+    match encoding {
+        Encoding::Identity => Compression::None,
+        Encoding::Gzip => Compression::Gzip,
+        Encoding::Zstd => Compression::Zstd,
+    }
 }
 
 /// Keeps the stored form of a chunk if it is intact. Blocks.

@@ -5,9 +5,9 @@ use super::timed::Activity;
 use super::{LOOK, Service};
 use btdt_host_runtime::archive::TransportError;
 use btdt_host_runtime::clock;
+use btdt_host_runtime::coding::CodingFault;
 use btdt_ports::{HttpError, HttpErrorKind};
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming};
 use std::future::Future;
@@ -24,10 +24,6 @@ const LEAST_RATE: u64 = 1024;
 /// little holds nothing that others need.
 pub(super) const FREE_PART: usize = 16 << 10;
 
-/// The largest window that a sender may demand, as binary logarithm: what the specification of
-/// the content coding `zstd` (RFC 9659) allows.
-const MAX_ZSTD_WINDOW_LOG: u32 = 23;
-
 /// Frames that wait between the connection and the thread that unpacks them.
 const QUEUED_FRAMES: usize = 16;
 
@@ -40,6 +36,15 @@ pub(super) enum ReceiveFault {
     TooSlow,
     /// It is too large.
     TooLarge,
+}
+
+impl From<CodingFault> for ReceiveFault {
+    fn from(fault: CodingFault) -> Self {
+        match fault {
+            CodingFault::Invalid => ReceiveFault::Interrupted,
+            CodingFault::TooLarge => ReceiveFault::TooLarge,
+        }
+    }
 }
 
 /// A body on its way in.
@@ -232,28 +237,4 @@ fn transport(fault: ReceiveFault) -> io::Error {
         ReceiveFault::TooLarge => (HttpErrorKind::TooLarge, "it is too large"),
     };
     io::Error::other(TransportError(HttpError { kind, detail: detail.to_owned() }))
-}
-
-/// Decompresses a body that was received whole, to at most `limit` bytes.
-pub(super) fn decompress(
-    body: Vec<u8>,
-    compression: super::exchange::Encoding,
-    limit: u64,
-) -> Result<Vec<u8>, ReceiveFault> {
-    use super::exchange::Encoding;
-    let mut decoder: Box<dyn Read + '_> = match compression {
-        Encoding::Identity => return Ok(body),
-        Encoding::Gzip => Box::new(MultiGzDecoder::new(body.as_slice())),
-        Encoding::Zstd => {
-            let decoder = zstd::Decoder::with_buffer(body.as_slice());
-            let mut decoder = decoder.map_err(|_| ReceiveFault::Interrupted)?;
-            let limited = decoder.window_log_max(MAX_ZSTD_WINDOW_LOG);
-            limited.map_err(|_| ReceiveFault::Interrupted)?;
-            Box::new(decoder)
-        }
-    };
-    let mut raw = Vec::new();
-    let read = decoder.by_ref().take(limit.saturating_add(1)).read_to_end(&mut raw);
-    read.map_err(|_| ReceiveFault::Interrupted)?;
-    if raw.len() as u64 > limit { Err(ReceiveFault::TooLarge) } else { Ok(raw) }
 }

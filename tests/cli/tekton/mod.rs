@@ -1,5 +1,7 @@
 //! The Tekton guide's tasks, run as they are written.
 
+#[path = "../../tekton/expectations.rs"]
+mod expectations;
 #[path = "../../tekton/places.rs"]
 mod places;
 #[path = "../../tekton/runner.rs"]
@@ -18,6 +20,7 @@ use crate::support::binary::btdt_path;
 use crate::support::process::{Outcome, Running, clean_command};
 use crate::support::{NOT_FOUND, SUCCESS, Sandbox, assert_same};
 
+use expectations::{hit_and_skipped_both, missed_installed_and_stored, require_npm};
 use runner::{Report, TaskRun};
 
 const RUN_TESTS: &str = include_str!("fixtures/task_run-tests.yaml");
@@ -72,45 +75,6 @@ impl Cluster {
             .and_then(|run| run.run(btdt_path()))
             .expect("a task that makes sense")
     }
-}
-
-/// The tests below are about a real `npm ci`: without npm they have nothing to say.
-fn require_npm() {
-    let version = Command::new("npm").arg("--version").output();
-    assert!(
-        version.is_ok_and(|output| output.status.success()),
-        "these tests run a real `npm ci`: install Node.js with npm, then run them again"
-    );
-}
-
-#[track_caller]
-fn missed_installed_and_stored(report: &Report) {
-    let restore = report.step("restore-cache");
-    assert_eq!(restore.code, Some(NOT_FOUND), "{restore}");
-    assert!(restore.stdout.starts_with("Cache key: node-modules-"), "{restore}");
-    assert!(restore.stderr.contains("Keys not found in cache."), "{restore}");
-    let tests = report.step("run-tests");
-    assert_eq!(tests.code, Some(SUCCESS), "npm ci failed:\n{tests}");
-    assert!(!tests.stdout.contains("skipping"), "{tests}");
-    assert!(tests.stdout.contains("added "), "{tests}");
-    let store = report.step("store-cache");
-    assert_eq!(store.code, Some(SUCCESS), "{store}");
-    assert!(!store.stdout.contains("skipping"), "{store}");
-    assert!(report.succeeded);
-}
-
-#[track_caller]
-fn hit_and_skipped_both(report: &Report) {
-    let restore = report.step("restore-cache");
-    assert_eq!(restore.code, Some(SUCCESS), "{restore}");
-    let key = restore.stdout.lines().next().unwrap_or_default();
-    let key = key.strip_prefix("Cache key: ").expect("the key");
-    assert!(restore.stdout.ends_with(&format!("Restored key {key}\n")), "{restore}");
-    let tests = report.step("run-tests");
-    assert_eq!(tests.stdout, "Cache restore succeeded, skipping npm ci\n");
-    let store = report.step("store-cache");
-    assert_eq!(store.stdout, "Cache restore succeeded, skipping cache store\n");
-    assert!(report.succeeded);
 }
 
 #[test]
