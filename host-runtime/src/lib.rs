@@ -22,4 +22,7 @@ pub mod storage;
 pub mod transfer;
 pub mod tree;
 pub mod units;
+#[cfg(target_os = "wasi")]
+mod wasi;
 pub mod workers;
+mod zstandard;
