@@ -14,6 +14,9 @@ pub mod coding;
 pub mod engine;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http-rules")]
+pub mod http_rules;
+pub mod messages;
 pub mod random;
 pub mod storage;
 pub mod transfer;

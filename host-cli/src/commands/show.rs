@@ -2,7 +2,8 @@
 
 use crate::backend::client;
 use crate::messages::{self, Failure};
-use crate::printer::{Printer, escape};
+use crate::printer::Printer;
+use btdt_host_runtime::messages::escape;
 use btdt_ports::time::rfc_3339;
 use btdt_ports::{Digest, Timestamp};
 use serde::Serialize;

@@ -200,7 +200,10 @@ impl Codec {
 
     /// The first half of [`Codec::decode_loaded`], for a caller that has more to try where it
     /// fails.
-    pub(crate) fn verify_loaded(&mut self, digest: &Digest, limit: u64) -> Result<(), ObjectFault> {
+    ///
+    /// # Errors
+    /// [`ObjectFault::Damaged`] or [`ObjectFault::TooLarge`].
+    pub fn verify_loaded(&mut self, digest: &Digest, limit: u64) -> Result<(), ObjectFault> {
         self.place = decode_into(&mut self.decompressor, &mut self.raw, &self.stored, limit)?;
         verify(digest, self.loaded())
     }
@@ -229,7 +232,10 @@ impl Codec {
     }
 
     /// Like [`Codec::loaded`], for a reader who was told the size by somebody else.
-    pub(crate) fn loaded_of_size(&self, raw_size: u32) -> Result<&[u8], ObjectFault> {
+    ///
+    /// # Errors
+    /// [`ObjectFault::Damaged`], where it has another size.
+    pub fn loaded_of_size(&self, raw_size: u32) -> Result<&[u8], ObjectFault> {
         let raw = self.loaded();
         let agreed = raw.len() as u64 == u64::from(raw_size);
         if agreed { Ok(raw) } else { Err(ObjectFault::Damaged(Damage::Length)) }
