@@ -19,6 +19,7 @@ use btdt_ports::{
     Algorithm, Digest, Entry, EntryKind, Environment, FollowLinks, IoError, IoErrorKind, Severity,
     Tree,
 };
+use std::cell::Cell;
 
 /// How deep directories may be nested. Each level takes space on the core's stack; and with links
 /// followed, a loop would otherwise go on until the path is too long for the system.
@@ -37,13 +38,19 @@ pub fn hash<T: Tree>(
     environment: &dyn Environment,
 ) -> Result<Digest, (usize, Error)> {
     let mut digests = Vec::new();
+    let guessed = Cell::new(false);
     for (index, tree) in trees.iter().enumerate() {
-        let walker = Walker { tree: *tree, algorithm, environment };
+        let walker = Walker { tree: *tree, algorithm, environment, guessed: &guessed };
         digests.push(walker.root().map_err(|error| (index, error))?);
     }
-    if let [(_, digest)] = digests[..] {
+    if let [(kind, digest)] = digests[..] {
+        // The kind of a single path does not count, only those of what is in it.
+        if kind == b'd' {
+            warn_of_guesses(&guessed, environment);
+        }
         return Ok(digest);
     }
+    warn_of_guesses(&guessed, environment);
     let mut hasher = Hasher::new(algorithm);
     if algorithm == Algorithm::Sha256 {
         hasher.update(b"btdt paths 1\n");
@@ -57,10 +64,21 @@ pub fn hash<T: Tree>(
     Ok(hasher.finish())
 }
 
+/// Says that the result is not that of another host, where files may be executable.
+fn warn_of_guesses(guessed: &Cell<bool>, environment: &dyn Environment) {
+    if guessed.get() {
+        let message = "This runtime does not tell which files are executable: the hash is that of \
+                       the same files without any executable one (docs/wasi.md)";
+        environment.log(Severity::Warning, message);
+    }
+}
+
 struct Walker<'walk, T> {
     tree: &'walk T,
     algorithm: Algorithm,
     environment: &'walk dyn Environment,
+    /// Whether a file was taken for one that is not executable, since nobody knows.
+    guessed: &'walk Cell<bool>,
 }
 
 impl<T: Tree> Walker<'_, T> {
@@ -79,7 +97,7 @@ impl<T: Tree> Walker<'_, T> {
             EntryKind::File => {
                 let digest = self.files(&[Vec::new()])?.pop();
                 let digest = digest.ok_or(Error::SourceKind)?;
-                Ok((kind_byte(&root), digest))
+                Ok((self.kind_byte(&root), digest))
             }
             EntryKind::Symlink | EntryKind::Special => Err(Error::SourceKind),
         }
@@ -117,7 +135,7 @@ impl<T: Tree> Walker<'_, T> {
             };
             match self.algorithm {
                 Algorithm::Sha256 => {
-                    hasher.update(&[kind_byte(entry)]);
+                    hasher.update(&[self.kind_byte(entry)]);
                     hasher.update(&(entry.name.len() as u64).to_le_bytes());
                     hasher.update(&entry.name);
                 }
@@ -148,19 +166,23 @@ impl<T: Tree> Walker<'_, T> {
         false
     }
 
+    fn kind_byte(&self, entry: &Entry) -> u8 {
+        match (entry.kind, entry.mode) {
+            (EntryKind::Directory, _) => b'd',
+            (EntryKind::File, Some(mode)) if mode & 0o111 != 0 => b'x',
+            (EntryKind::File, mode) => {
+                let counts = self.algorithm == Algorithm::Sha256;
+                self.guessed.set(self.guessed.get() || (mode.is_none() && counts));
+                b'f'
+            }
+            (EntryKind::Symlink | EntryKind::Special, _) => b'l',
+        }
+    }
+
     fn of_bytes(&self, bytes: &[u8]) -> Digest {
         let mut hasher = Hasher::new(self.algorithm);
         hasher.update(bytes);
         hasher.finish()
-    }
-}
-
-fn kind_byte(entry: &Entry) -> u8 {
-    match entry.kind {
-        EntryKind::Directory => b'd',
-        EntryKind::File if entry.mode.unwrap_or(0) & 0o111 != 0 => b'x',
-        EntryKind::File => b'f',
-        EntryKind::Symlink | EntryKind::Special => b'l',
     }
 }
 

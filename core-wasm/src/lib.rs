@@ -22,6 +22,7 @@ pub mod key;
 pub mod listing;
 pub mod manifest;
 pub mod materializing;
+mod modes;
 pub mod packing;
 pub mod protocol;
 pub mod reconcile;

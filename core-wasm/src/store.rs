@@ -9,6 +9,7 @@ use crate::commit::{Committed, NewEntry};
 use crate::error::Error;
 use crate::key::Key;
 use crate::listing::Listing;
+use crate::modes;
 use crate::packing::{Memory, Outcome, Plan, Totals};
 use btdt_ports::{Digest, Environment, FileFault, Tree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,9 +102,12 @@ where
                     continue;
                 }
             };
-        let (manifest, totals) = plan.manifest(&packed).map_err(|_| Error::SourceTooLarge)?;
+        let (mut manifest, totals) = plan.manifest(&packed).map_err(|_| Error::SourceTooLarge)?;
         // Both hold a good part of the memory that a large tree needs.
         drop((packed, items, listing));
+        if manifest.lacks_modes() {
+            modes::adopt(&mut manifest, &keys, cache);
+        }
         let entry = NewEntry {
             keys: &keys,
             manifest: &manifest,

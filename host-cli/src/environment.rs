@@ -25,10 +25,6 @@ impl Environment for SystemEnvironment {
     }
 
     fn log(&self, severity: Severity, message: &str) {
-        match severity {
-            Severity::Debug => {}
-            Severity::Warning => self.printer.warning(message),
-            Severity::Error => self.printer.defect(message),
-        }
+        self.printer.log(severity, message);
     }
 }

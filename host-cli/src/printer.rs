@@ -4,6 +4,8 @@
 
 use crate::exit::Exit;
 use crate::messages::Failure;
+use btdt_host_runtime::messages::{self, escape};
+use btdt_ports::Severity;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,12 +44,14 @@ impl Printer {
 
     /// A line about something that is not as it should be.
     pub fn warning(&self, line: &str) {
-        write(&self.messages, &format!("Warning: {}\n", escape(line)));
+        write(&self.messages, &format!("{}\n", messages::warning(line)));
     }
 
-    /// A line that the core leaves before it traps.
-    pub fn defect(&self, line: &str) {
-        write(&self.messages, &format!("Internal error: {}\n", escape(line)));
+    /// A message of the core, which may be none that users read.
+    pub fn log(&self, severity: Severity, message: &str) {
+        if let Some(line) = messages::line(severity, message) {
+            write(&self.messages, &format!("{line}\n"));
+        }
     }
 
     /// An error with its causes, outermost first, and what to do about it.
@@ -100,17 +104,4 @@ fn try_to_write(to: &Mutex<dyn Write + Send>, text: &str) -> io::Result<()> {
         io::ErrorKind::BrokenPipe => Ok(()),
         _ => Err(error),
     })
-}
-
-/// The text without characters that could forge lines or colours.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
 }

@@ -1,9 +1,9 @@
 //! The content codings of HTTP, for bodies that are in memory as a whole.
 
 use crate::storage::codec::Compression;
+use crate::zstandard;
 use flate2::bufread::MultiGzDecoder;
 use std::io::Read;
-use zstd::stream::read::Decoder;
 
 /// The largest window that a sender may demand, as binary logarithm: what the specification of
 /// the content coding `zstd` (RFC 9659) allows.
@@ -34,10 +34,8 @@ pub fn decompress(
     let read = match compression {
         Compression::None => return Ok(body),
         Compression::Gzip => MultiGzDecoder::new(body.as_slice()).take(most).read_to_end(&mut raw),
-        Compression::Zstd => Decoder::with_buffer(body.as_slice()).and_then(|mut decoder| {
-            decoder.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
-            decoder.take(most).read_to_end(&mut raw)
-        }),
+        Compression::Zstd => zstandard::reader(body.as_slice(), MAX_ZSTD_WINDOW_LOG)
+            .and_then(|decoder| decoder.take(most).read_to_end(&mut raw)),
     };
     match read {
         Err(_) => Err(CodingFault::Invalid),

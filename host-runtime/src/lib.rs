@@ -14,9 +14,15 @@ pub mod coding;
 pub mod engine;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http-rules")]
+pub mod http_rules;
+pub mod messages;
 pub mod random;
 pub mod storage;
 pub mod transfer;
 pub mod tree;
 pub mod units;
+#[cfg(target_os = "wasi")]
+mod wasi;
 pub mod workers;
+mod zstandard;

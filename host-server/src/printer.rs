@@ -1,5 +1,6 @@
 //! What the commands print; nothing else in the server prints. The log is elsewhere.
 
+use btdt_host_runtime::messages::{self, escape};
 use std::io::{self, Write};
 
 /// A line of a result, on standard output. Whoever closes a pipe does not want the rest.
@@ -9,7 +10,7 @@ pub(crate) fn line(text: &str) {
 
 /// Something that deserves attention, on standard error.
 pub(crate) fn warning(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "Warning: {}", escape(text));
+    let _ = writeln!(io::stderr().lock(), "{}", messages::warning(text));
 }
 
 /// Why nothing came of it, on standard error; may have several lines.
@@ -28,17 +29,4 @@ pub(crate) fn usage(error: &clap::Error) -> u8 {
         let _ = io::stdout().lock().write_all(text.as_bytes());
         0
     }
-}
-
-/// The text without characters that could forge lines or colours.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-    }
-    escaped
 }

@@ -10,6 +10,7 @@ mod damage;
 mod existing;
 mod faults;
 mod hostile;
+mod modeless;
 mod planner;
 mod restoring;
 mod support;

@@ -46,6 +46,11 @@ impl IoError {
     /// There is nothing of that name: what Linux calls `ENOENT`, for messages that users know.
     pub const NOT_FOUND: IoError = IoError { kind: IoErrorKind::NotFound, os_code: Some(2) };
 
+    /// A WASI runtime has opened no directory that holds it, so that nothing there can be seen or
+    /// made. No system has such an error: the code is nobody's.
+    pub const OUT_OF_REACH: IoError =
+        IoError { kind: IoErrorKind::AccessDenied, os_code: Some(-1) };
+
     /// An error that has no code of the operating system.
     #[must_use]
     pub const fn new(kind: IoErrorKind) -> Self {
@@ -67,6 +72,12 @@ impl fmt::Display for IoError {
         // The texts are those of Linux. A core in WebAssembly has its host's codes, but another
         // table of texts in its standard library, so that is asked only about the rest.
         let text = match self.kind {
+            _ if *self == IoError::OUT_OF_REACH => {
+                return formatter.write_str(
+                    "The WASI runtime has been given no directory that holds it; name one when \
+                     you start the runtime (for wasmtime: --dir)",
+                );
+            }
             IoErrorKind::NotFound => "No such file or directory",
             // Linux has two of the kind, and the second is `EPERM`.
             IoErrorKind::AccessDenied if self.os_code == Some(1) => "Operation not permitted",

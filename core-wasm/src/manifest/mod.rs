@@ -140,6 +140,12 @@ struct StoredNode {
     mode: u16,
 }
 
+impl StoredNode {
+    fn lacks_mode(&self) -> bool {
+        self.mode == NO_MODE && matches!(self.content, Stored::Directory | Stored::File { .. })
+    }
+}
+
 /// A tree and where the content of its files is. Always valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
@@ -218,6 +224,23 @@ impl Manifest {
         }
         names.reverse();
         names.join(&b'/')
+    }
+
+    /// Whether there are files or directories whose permission bits are not known.
+    #[must_use]
+    pub fn lacks_modes(&self) -> bool {
+        self.nodes.iter().any(StoredNode::lacks_mode)
+    }
+
+    /// Sets the permission bits of nodes of which they are not known and should be.
+    pub(crate) fn complete_modes(&mut self, mode_of: impl Fn(u32) -> Option<u32>) {
+        for (number, node) in (0..).zip(&mut self.nodes) {
+            if node.lacks_mode()
+                && let Some(mode) = mode_of(number)
+            {
+                node.mode = (mode & MODE_MASK) as u16;
+            }
+        }
     }
 
     /// Number of files, counting each hard link as one, and their size in bytes.

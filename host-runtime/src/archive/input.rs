@@ -2,6 +2,7 @@
 
 use super::{BLOCK, Compression};
 use crate::coding::MAX_ZSTD_WINDOW_LOG;
+use crate::zstandard;
 use btdt_ports::{ArchiveFault, HttpError, HttpErrorKind};
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
@@ -72,10 +73,8 @@ impl Input {
             Compression::None => Box::new(transport),
             Compression::Gzip => Box::new(MultiGzDecoder::new(buffered(transport))),
             Compression::Zstd => {
-                let decoder = zstd::stream::read::Decoder::with_buffer(buffered(transport));
-                let mut decoder = decoder.map_err(|error| fault(&error))?;
-                decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).map_err(|error| fault(&error))?;
-                Box::new(decoder)
+                let decoder = zstandard::reader(buffered(transport), MAX_ZSTD_WINDOW_LOG);
+                Box::new(decoder.map_err(|error| fault(&error))?)
             }
         };
         Ok(Input { reader: BufReader::with_capacity(BUFFER, decoded), left: limit })

@@ -7,6 +7,7 @@
 //! into its binary numbers, and times with fractions into extended headers of pax, without which
 //! whole seconds remain.
 
+mod compress;
 mod fetch;
 mod header;
 mod incoming;
@@ -21,6 +22,7 @@ mod stream;
 mod tests;
 
 pub use crate::storage::codec::Compression;
+pub use compress::{WriteFault, write_compressed};
 pub use fetch::ReadAhead;
 pub use incoming::TarArchive;
 pub use input::TransportError;

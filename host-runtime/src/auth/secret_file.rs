@@ -1,8 +1,10 @@
 //! Files that only their owner may read.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+#[cfg_attr(target_os = "wasi", path = "secret_file/wasi.rs")]
+#[cfg_attr(not(target_os = "wasi"), path = "secret_file/native.rs")]
+mod os;
+
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Keys and tokens are far smaller, however they are wrapped.
@@ -85,23 +87,18 @@ pub(super) enum Readers {
 /// Reads the text of a file. What counts is the file that symbolic links lead to.
 pub(super) fn read(path: &Path, readers: Readers) -> Result<String, SecretFileError> {
     let unreadable = |source| SecretFileError::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(unreadable)?;
-    // Of the open file, so that nobody can change it in between.
-    let metadata = file.metadata().map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err(SecretFileError::Directory { path: path.to_owned() });
-    }
-    let mode = metadata.permissions().mode() & 0o7777;
     let refused = match readers {
         Readers::Owner => OTHERS,
         Readers::OwnerAndGroup => OTHERS & !GROUP_READ,
         Readers::Everybody => 0,
     };
-    if mode & refused != 0 {
-        return Err(SecretFileError::Exposed { path: path.to_owned(), mode });
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let bytes = match os::read(path, refused, MAX_SIZE + 1).map_err(unreadable)? {
+        os::Read::Content(bytes) => bytes,
+        os::Read::Directory => return Err(SecretFileError::Directory { path: path.to_owned() }),
+        os::Read::Refused { mode } => {
+            return Err(SecretFileError::Exposed { path: path.to_owned(), mode });
+        }
+    };
     if bytes.len() as u64 > MAX_SIZE {
         return Err(SecretFileError::TooLarge { path: path.to_owned() });
     }
@@ -122,34 +119,18 @@ pub(super) fn create(
     aside_name.push(name);
     aside_name.push(format!(".{unique}.new"));
     let aside = path.with_file_name(aside_name);
-    let written = write_aside(&aside, text, mode).and_then(|()| publish(&aside, path));
+    let written =
+        os::write_new(&aside, text.as_bytes(), mode).and_then(|()| os::publish(&aside, path));
     // Gone already if it was renamed. If it cannot be removed there is nothing else to be done.
-    let _ = fs::remove_file(&aside);
+    let _ = os::remove(&aside);
     written.map_err(uncreatable)
-}
-
-fn write_aside(aside: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(aside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// Gives the file its name unless the name is taken.
-fn publish(aside: &Path, path: &Path) -> io::Result<()> {
-    match fs::hard_link(aside, path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            // Some volumes know no hard links.
-            use rustix::fs::{CWD, RenameFlags, renameat_with};
-            renameat_with(CWD, aside, CWD, path, RenameFlags::NOREPLACE).map_err(|_| error)
-        }
-        done => done,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn file(mode: u32) -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();

@@ -6,17 +6,16 @@ use super::exchange::{Outgoing, exchange, judge};
 use super::failures::{Failure, cut_off, place};
 use super::options::Pause;
 use super::pump::BodyReader;
-use super::retry::{delay, persist};
-use crate::archive::{Compression, TarArchive};
-use crate::coding::{CodingFault, decompress};
+use crate::archive::TarArchive;
+use crate::http_rules::answers::{
+    MAX_TRUSTED_LENGTH, compression, decoded, is_bodiless, is_identity,
+};
+use crate::http_rules::retry::{delay, persist};
 use btdt_ports::{ArchiveFault, HttpError, HttpErrorKind, IncomingBody, RetryPolicy};
-use reqwest::header::{CONTENT_ENCODING, HeaderMap, TRANSFER_ENCODING};
+use reqwest::header::{CONTENT_ENCODING, HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Method, Response};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-
-/// As much is allocated at once for a length that a server states.
-const MAX_TRUSTED_LENGTH: u64 = 8 * 1024 * 1024;
 
 /// The rest of an answer. Dropping it unread closes its connection.
 pub struct HttpBody {
@@ -47,7 +46,7 @@ impl HttpBody {
         upload: Option<oneshot::Sender<()>>,
     ) -> Self {
         let status = response.status().as_u16();
-        let empty = *method == Method::HEAD || matches!(status, 204 | 304);
+        let empty = is_bodiless(method.as_str(), status);
         HttpBody { shared, response, replay, empty, _upload: upload }
     }
 
@@ -62,8 +61,7 @@ impl Replay {
     pub(super) fn send(&mut self, shared: &Arc<Shared>) -> Result<Response, HttpError> {
         let Replay { outgoing, policy, used } = self;
         persist(policy, used, &**shared, || {
-            let bearer =
-                shared.bearer.header().map_err(|error| Failure { error, passing: false })?;
+            let bearer = shared.bearer()?;
             let response = shared.run(exchange(Arc::clone(shared), outgoing.clone(), bearer))??;
             let busy = judge(shared, policy, &response, ());
             Ok(busy.map(|()| response))
@@ -102,10 +100,7 @@ fn collect(
 
 /// What of the headers has to be the same when a body is asked for again.
 fn identity(response: &Response) -> (u16, Vec<(String, Vec<u8>)>) {
-    let matters = |name: &str| {
-        name.starts_with("btdt-") || matches!(name, "content-type" | "content-encoding" | "etag")
-    };
-    let headers = response.headers().iter().filter(|(name, _)| matters(name.as_str()));
+    let headers = response.headers().iter().filter(|(name, _)| is_identity(name.as_str()));
     let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
     (response.status().as_u16(), headers.collect())
 }
@@ -118,10 +113,6 @@ pub(super) async fn fill(
     limit: u64,
 ) -> Result<(), Failure> {
     let url = response.url().clone();
-    let too_large = || {
-        let detail = format!("the answer of {} is larger than {limit} bytes", place(&url));
-        Failure::lasting(HttpErrorKind::TooLarge, detail)
-    };
     let length = response.content_length();
     let chunked = response.headers().contains_key(TRANSFER_ENCODING);
     if length.is_none() && !chunked && response.status().is_success() {
@@ -132,13 +123,13 @@ pub(super) async fn fill(
     }
     if let Some(length) = length {
         if length > limit {
-            return Err(too_large());
+            return Err(Failure::too_large(&url, limit));
         }
         buffer.reserve(usize::try_from(length.min(MAX_TRUSTED_LENGTH)).unwrap_or(0));
     }
     while let Some(piece) = next_piece(shared, &mut response).await? {
         if (buffer.len() + piece.len()) as u64 > limit {
-            return Err(too_large());
+            return Err(Failure::too_large(&url, limit));
         }
         buffer.extend_from_slice(&piece);
     }
@@ -158,16 +149,8 @@ pub(super) async fn next_piece(
     }
 }
 
-fn compression(headers: &HeaderMap) -> Option<Compression> {
-    match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase()) {
-        None => Some(Compression::None),
-        Some(name) => match name.as_slice() {
-            b"" | b"identity" => Some(Compression::None),
-            b"gzip" | b"x-gzip" => Some(Compression::Gzip),
-            b"zstd" => Some(Compression::Zstd),
-            _ => None,
-        },
-    }
+fn encoding(response: &Response) -> Option<&[u8]> {
+    response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes)
 }
 
 impl IncomingBody for HttpBody {
@@ -179,34 +162,14 @@ impl IncomingBody for HttpBody {
             return Ok(Vec::new());
         }
         let from = place(self.response.url());
-        let error =
-            |kind, why: &str| HttpError { kind, detail: format!("the answer of {from} {why}") };
-        let headers = self.response.headers();
-        let Some(compression) = compression(headers) else {
-            return Err(error(HttpErrorKind::Protocol, "is compressed in an unknown way"));
-        };
-        // What does not shrink grows a little.
-        let compressed_limit = match compression {
-            Compression::None => limit,
-            _ => limit.saturating_add(limit / 128).saturating_add(1024),
-        };
-        let bytes = collect(&self.shared, self.response, self.replay, compressed_limit)?;
-        // A complete stream of nothing is some bytes long.
-        let lacks_all = bytes.is_empty() && compression != Compression::None;
-        let invalid = || error(HttpErrorKind::Interrupted, "does not decompress");
-        if lacks_all {
-            return Err(invalid());
-        }
-        decompress(bytes, compression, limit).map_err(|fault| match fault {
-            CodingFault::TooLarge => {
-                error(HttpErrorKind::TooLarge, &format!("is larger than {limit} bytes"))
-            }
-            CodingFault::Invalid => invalid(),
+        let encoding = encoding(&self.response).map(<[u8]>::to_vec);
+        decoded(&from, encoding.as_deref(), limit, |compressed_limit| {
+            collect(&self.shared, self.response, self.replay, compressed_limit)
         })
     }
 
     fn unarchive(self, sink: &Self::Sink) -> Result<TarArchive, ArchiveFault> {
-        let compression = compression(self.response.headers()).ok_or(ArchiveFault::Malformed)?;
+        let compression = compression(encoding(&self.response)).ok_or(ArchiveFault::Malformed)?;
         let body = BodyReader::start(&self.shared, self.response)
             .map_err(|failure| ArchiveFault::Interrupted(failure.error))?;
         archives::reader(Box::new(body), compression, sink)

@@ -5,28 +5,20 @@ use super::client::Shared;
 use super::exchange::{Outgoing, exchange, judge};
 use super::failures::Failure;
 use super::missing::Batches;
-use super::retry::{Attempt, persist};
+use crate::http_rules::chunks::{self as rules, FetchFault};
+use crate::http_rules::retry::{Attempt, persist};
 use crate::storage::codec::{Codec, max_stored_size};
 use crate::transfer::{ChunkSink, ChunkSource};
 use crate::workers::suitable_count;
 use btdt_ports::{
-    ChunkEndpoint, Damage, Digest, HttpErrorKind, IoError, IoErrorKind, ObjectFault, PutOutcome,
-    Refusal, RetryPolicy, TransferFailure, TransferFault,
+    ChunkEndpoint, Digest, IoError, IoErrorKind, ObjectFault, PutOutcome, RetryPolicy,
+    TransferFailure, TransferFault,
 };
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response};
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// Of the body of a refusal, so much is kept.
-const MAX_MESSAGE: usize = 4096;
-
-/// Nothing that a server has to say about a chunk that it took is longer.
-const MAX_CONFIRMATION: u64 = 64 * 1024;
-
-/// A line of a list of digests.
-const LINE: usize = 2 * Digest::LENGTH + 1;
 
 /// Workers spend most of their time waiting for the server.
 fn suitable_workers() -> usize {
@@ -59,8 +51,7 @@ impl RemoteChunks {
         let outgoing = outgoing.map_err(|failure| TransferFault::NoAnswer(failure.error))?;
         let policy = Arc::new(self.endpoint.retries.clone());
         let status = persist(&policy, &mut 0, &*self.shared, || {
-            let bearer = self.shared.bearer.header();
-            let bearer = bearer.map_err(|error| Failure { error, passing: false })?;
+            let bearer = self.shared.bearer()?;
             let taken = std::mem::take(buffer);
             let (shared, policy, outgoing) =
                 (Arc::clone(&self.shared), Arc::clone(&policy), outgoing.clone());
@@ -80,19 +71,14 @@ impl RemoteChunks {
         if (200..300).contains(&status) {
             return Ok(status);
         }
-        Err(TransferFault::Refused(Refusal { status, body: std::mem::take(buffer) }))
+        Err(rules::refused(status, std::mem::take(buffer)))
     }
 
     /// Keeps the reason for the user and gives what the caller may know.
     fn failed(&self, url: String, reason: TransferFault) -> IoError {
-        let kind = match &reason {
-            TransferFault::Refused(Refusal { status: 507, .. }) => IoErrorKind::NoSpace,
-            TransferFault::Refused(Refusal { status: 401 | 403, .. }) => IoErrorKind::AccessDenied,
-            TransferFault::Refused(Refusal { status: 413, .. }) => IoErrorKind::TooLarge,
-            _ => IoErrorKind::Transfer,
-        };
+        let error = rules::io_error(&reason);
         self.shared.remember(TransferFailure { url, reason });
-        IoError::new(kind)
+        error
     }
 
     /// Which of `asked` the server does not have.
@@ -104,13 +90,9 @@ impl RemoteChunks {
             outgoing.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         }
         let mut answer = Vec::new();
-        // Twice as much, for line breaks of another kind.
-        let limit = (asked.len() * LINE * 2) as u64;
-        let missing = match self.call(outgoing, &mut answer, limit) {
-            Ok(200 | 204) => parse_missing(&answer, asked),
-            Ok(status) => Err(TransferFault::Refused(Refusal { status, body: Vec::new() })),
-            Err(fault) => Err(fault),
-        };
+        let limit = rules::missing_limit(asked.len());
+        let missing = self.call(outgoing, &mut answer, limit);
+        let missing = missing.and_then(|status| rules::missing(status, &answer, asked));
         missing.map_err(|fault| self.failed(url.clone(), fault))
     }
 
@@ -121,45 +103,12 @@ impl RemoteChunks {
         raw_size: u32,
         query: &str,
         codec: &mut Codec,
-    ) -> Result<(), Fault> {
-        let url = self.url(digest, query);
+    ) -> Result<(), FetchFault> {
         let limit = max_stored_size(u64::from(raw_size));
-        let outgoing = Outgoing::new(Method::GET, &url, Bytes::new());
-        match self.call(outgoing, codec.load(), limit) {
-            Ok(200) => {}
-            Ok(status) => {
-                let reason = TransferFault::Refused(Refusal { status, body: Vec::new() });
-                return Err(Fault::Failed(url, reason));
-            }
-            Err(TransferFault::Refused(Refusal { status: 404, .. })) => {
-                return Err(Fault::Object(ObjectFault::Missing));
-            }
-            Err(TransferFault::NoAnswer(error)) if error.kind == HttpErrorKind::TooLarge => {
-                return Err(Fault::Object(ObjectFault::Damaged(Damage::Length)));
-            }
-            Err(reason) => return Err(Fault::Failed(url, reason)),
-        }
-        codec.verify_loaded(digest, u64::from(raw_size)).map_err(Fault::Object)?;
-        codec.loaded_of_size(raw_size).map(drop).map_err(Fault::Object)
-    }
-}
-
-/// Why a chunk was not received.
-enum Fault {
-    Object(ObjectFault),
-    Failed(String, TransferFault),
-}
-
-impl Fault {
-    /// Whether the server's copy may be what is damaged.
-    fn is_doubtful(&self) -> bool {
-        match self {
-            Fault::Object(fault) => !matches!(fault, ObjectFault::Missing),
-            Fault::Failed(_, TransferFault::NoAnswer(error)) => {
-                error.kind == HttpErrorKind::Interrupted
-            }
-            Fault::Failed(..) => false,
-        }
+        let outgoing = Outgoing::new(Method::GET, &self.url(digest, query), Bytes::new());
+        rules::fetched(self.call(outgoing, codec.load(), limit))?;
+        codec.verify_loaded(digest, u64::from(raw_size)).map_err(FetchFault::Object)?;
+        codec.loaded_of_size(raw_size).map(drop).map_err(FetchFault::Object)
     }
 }
 
@@ -180,24 +129,12 @@ async fn receive(
     }
     // A message that is cut off is better than none.
     while let Ok(Some(piece)) = next_piece(shared, &mut answer).await {
-        buffer.extend_from_slice(&piece[..piece.len().min(MAX_MESSAGE - buffer.len())]);
-        if buffer.len() == MAX_MESSAGE {
+        buffer.extend_from_slice(&piece[..piece.len().min(rules::MAX_MESSAGE - buffer.len())]);
+        if buffer.len() == rules::MAX_MESSAGE {
             break;
         }
     }
     Ok(attempt)
-}
-
-fn parse_missing(answer: &[u8], asked: &[Digest]) -> Result<HashSet<Digest>, TransferFault> {
-    let asked: HashSet<&Digest> = asked.iter().collect();
-    let parse = |line: &str| Digest::from_hex(line).filter(|digest| asked.contains(digest));
-    let text = std::str::from_utf8(answer).ok();
-    // The last line ends like the others, or there may have been more.
-    let text = text.filter(|text| text.is_empty() || text.ends_with('\n'));
-    text.and_then(|text| text.lines().map(parse).collect()).ok_or_else(|| {
-        let detail = "the answer to the question which chunks are missing is not a list of such";
-        TransferFault::NoAnswer(Failure::lasting(HttpErrorKind::Protocol, detail).error)
-    })
 }
 
 impl ChunkSink for RemoteChunks {
@@ -216,13 +153,9 @@ impl ChunkSink for RemoteChunks {
             let kind = HeaderValue::from_static("application/octet-stream");
             outgoing.headers.insert(CONTENT_TYPE, kind);
         }
-        match self.call(outgoing, &mut Vec::new(), MAX_CONFIRMATION) {
-            Ok(status @ (200 | 201 | 204)) => {
-                Ok(PutOutcome { digest: *digest, stored_size, new: status == 201 })
-            }
-            Ok(status) => {
-                Err(self.failed(url, TransferFault::Refused(Refusal { status, body: Vec::new() })))
-            }
+        let status = self.call(outgoing, &mut Vec::new(), rules::MAX_CONFIRMATION);
+        match status.and_then(rules::taken) {
+            Ok(new) => Ok(PutOutcome { digest: *digest, stored_size, new }),
             Err(reason) => Err(self.failed(url, reason)),
         }
     }
@@ -239,14 +172,17 @@ impl ChunkSource for RemoteChunks {
         raw_size: u32,
         codec: &'codec mut Codec,
     ) -> Result<&'codec [u8], ObjectFault> {
-        let mut result = self.fetch(digest, raw_size, &self.endpoint.query, codec);
-        if result.as_ref().is_err_and(Fault::is_doubtful) {
-            result = self.fetch(digest, raw_size, &self.endpoint.verify_query, codec);
+        let mut query = &self.endpoint.query;
+        let mut result = self.fetch(digest, raw_size, query, codec);
+        if result.as_ref().is_err_and(FetchFault::is_doubtful) {
+            query = &self.endpoint.verify_query;
+            result = self.fetch(digest, raw_size, query, codec);
         }
         match result {
             Ok(()) => codec.loaded_of_size(raw_size),
-            Err(Fault::Object(fault)) => Err(fault),
-            Err(Fault::Failed(url, reason)) => {
+            Err(FetchFault::Object(fault)) => Err(fault),
+            Err(FetchFault::Failed(reason)) => {
+                let url = self.url(digest, query);
                 self.shared.remember(TransferFailure { url, reason });
                 Err(ObjectFault::Unreadable(IoError::new(IoErrorKind::Transfer)))
             }

@@ -4,8 +4,9 @@ use super::failures::Failure;
 use super::options::{Options, Pause, Timeouts};
 use super::proxies::Chooser;
 use super::tls;
-use super::token::Bearer;
+use crate::http_rules::Bearer;
 use btdt_ports::{HttpErrorKind, Timestamp, TransferFailure};
+use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use rustls::ClientConfig;
@@ -26,7 +27,7 @@ const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// What all requests of a remote share.
 pub(super) struct Shared {
-    pub(super) bearer: Bearer,
+    pub(super) scoped: Bearer,
     pub(super) chooser: Chooser,
     pub(super) timeouts: Timeouts,
     pub(super) clock: fn() -> Timestamp,
@@ -44,7 +45,7 @@ impl Shared {
     pub(super) fn new(options: Options) -> Result<Self, Failure> {
         let certificates = tls::certificates(&options.root_certificates)?;
         Ok(Shared {
-            bearer: Bearer::new(options.token, options.clock),
+            scoped: Bearer::new(options.token, options.clock),
             chooser: Chooser::new(options.proxies),
             timeouts: options.timeouts,
             clock: options.clock,
@@ -115,6 +116,16 @@ impl Shared {
             let detail = format!("connections cannot be made: {error}");
             Failure::lasting(HttpErrorKind::Unreachable, detail)
         })
+    }
+
+    /// The value of `Authorization`; `None` where the user has no token.
+    pub(super) fn bearer(&self) -> Result<Option<HeaderValue>, Failure> {
+        let header = self.scoped.header().map_err(|error| Failure { error, passing: false })?;
+        let Some(header) = header else { return Ok(None) };
+        let mut header = HeaderValue::from_str(header.as_str())
+            .map_err(|_| Failure::invalid_header("authorization"))?;
+        header.set_sensitive(true);
+        Ok(Some(header))
     }
 
     /// Remembers why a transfer failed.

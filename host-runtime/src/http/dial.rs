@@ -39,11 +39,9 @@ impl Dialled {
     ) -> Result<Self, Failure> {
         let limit = shared.timeouts.connect;
         let connecting = connect(shared, url, proxy);
-        tokio::time::timeout(limit, connecting).await.map_err(|_| {
-            let detail =
-                format!("could not connect to {} within {} s", place(url), limit.as_secs_f64());
-            Failure::passing(HttpErrorKind::TimedOut, detail)
-        })?
+        tokio::time::timeout(limit, connecting)
+            .await
+            .map_err(|_| Failure::slow_connection(url, limit))?
     }
 
     pub(super) fn into_io(self) -> impl hyper::rt::Read + hyper::rt::Write + Send + Unpin {

@@ -1,10 +1,10 @@
 //! One request and the beginning of its answer, redirections included.
 
 use super::client::Shared;
-use super::failures::{Failure, describe, place, wants_password};
-use super::redirect::{MAX_REDIRECTS, follow, is_redirect};
-use super::retry::{Attempt, retry_after};
-use btdt_ports::{HttpErrorKind, HttpRequest, RetryPolicy};
+use super::failures::{Failure, describe, wants_password};
+use crate::http_rules::retry::{self, Attempt};
+use crate::http_rules::{address, redirect};
+use btdt_ports::{HttpRequest, RetryPolicy};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
@@ -31,7 +31,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(method: Method, url: &str, body: Bytes) -> Result<Self, Failure> {
-        Ok(Outgoing { method, url: parse(url)?, headers: HeaderMap::new(), body })
+        Ok(Outgoing { method, url: address::parse(url)?, headers: HeaderMap::new(), body })
     }
 
     pub(super) fn from_request(request: &HttpRequest) -> Result<Self, Failure> {
@@ -46,32 +46,13 @@ impl Outgoing {
         let body = Bytes::copy_from_slice(&request.body);
         let mut outgoing = Outgoing::new(method, &request.url, body)?;
         for (name, value) in &request.headers {
-            let invalid = || {
-                let detail = format!("the header {name:?} of a request is not valid");
-                Failure::lasting(HttpErrorKind::Protocol, detail)
-            };
+            let invalid = || Failure::invalid_header(name);
             let value = HeaderValue::from_str(value).map_err(|_| invalid())?;
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
             outgoing.headers.append(name, value);
         }
         Ok(outgoing)
     }
-}
-
-fn parse(text: &str) -> Result<Url, Failure> {
-    let refuse = |why: &str| Failure::lasting(HttpErrorKind::Url, why);
-    // A URL that is not valid may contain a password, so that none is repeated here.
-    let url =
-        Url::parse(text).map_err(|error| refuse(&format!("the URL is not valid: {error}")))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(refuse("the URL does not begin with http:// or https:// and a host"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse(
-            "the URL contains a user name or password, of which there are none here",
-        ));
-    }
-    Ok(url)
 }
 
 /// Sends a request and follows redirections, up to the headers of the answer.
@@ -95,14 +76,14 @@ pub(super) async fn exchange(
         let answer = send(&shared, request, bearer.clone(), &progress).await?;
         let status = answer.status().as_u16();
         let location = answer.headers().get(LOCATION).map(HeaderValue::as_bytes);
-        let Some(location) = location.filter(|_| is_redirect(status)) else { return Ok(answer) };
-        if redirects == MAX_REDIRECTS {
-            let detail = format!("{} redirects more than {MAX_REDIRECTS} times", place(&url));
-            return Err(Failure::lasting(HttpErrorKind::Redirect, detail));
-        }
+        let Some(location) = location.filter(|_| redirect::is_redirect(status)) else {
+            return Ok(answer);
+        };
+        redirect::count(redirects, &url)?;
         redirects += 1;
         let location = String::from_utf8_lossy(location);
-        url = follow(status, &outgoing.method, !outgoing.body.is_empty(), &url, &location)?;
+        let (method, has_body) = (outgoing.method.as_str(), !outgoing.body.is_empty());
+        url = redirect::follow(status, method, has_body, &url, &location)?;
     }
 }
 
@@ -139,11 +120,8 @@ pub(super) fn judge<T>(
     answer: &Response,
     value: T,
 ) -> Attempt<T> {
-    if !policy.statuses.contains(&answer.status().as_u16()) {
-        return Attempt::Answer(value);
-    }
     let asked = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Attempt::Busy(value, asked.and_then(|value| retry_after(value, (shared.clock)())))
+    retry::judge(policy, answer.status().as_u16(), asked, (shared.clock)(), value)
 }
 
 /// Whether a request is getting ahead.

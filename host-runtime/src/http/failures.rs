@@ -1,6 +1,8 @@
-//! What went wrong with a request, in words that the user understands.
+//! What the libraries' errors mean for a request.
 
-use btdt_ports::{HttpError, HttpErrorKind};
+pub(super) use crate::http_rules::failure::{Failure, place, seconds};
+
+use btdt_ports::HttpErrorKind;
 use reqwest::Url;
 use std::error::Error;
 use std::io;
@@ -8,42 +10,6 @@ use std::time::Duration;
 
 /// What the standard library says before it says why a name was not found.
 const LOOKUP: &str = "failed to lookup address information: ";
-
-/// A request that got no answer.
-#[derive(Clone, Debug)]
-pub(super) struct Failure {
-    pub(super) error: HttpError,
-    /// Whether another attempt may have more success.
-    pub(super) passing: bool,
-}
-
-impl Failure {
-    /// A failure that another attempt would meet again.
-    pub(super) fn lasting(kind: HttpErrorKind, detail: impl Into<String>) -> Self {
-        Failure { error: HttpError { kind, detail: detail.into() }, passing: false }
-    }
-
-    /// A failure that may be gone at the next attempt.
-    pub(super) fn passing(kind: HttpErrorKind, detail: impl Into<String>) -> Self {
-        Failure { passing: true, ..Failure::lasting(kind, detail) }
-    }
-
-    /// Nothing came for too long.
-    pub(super) fn silence(url: &Url, limit: Duration) -> Self {
-        let detail = format!("{} did not answer within {}", place(url), seconds(limit));
-        Failure::passing(HttpErrorKind::TimedOut, detail)
-    }
-}
-
-/// Whom a URL leads to, as `HOST:PORT`.
-pub(super) fn place(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{} s", duration.as_secs_f64())
-}
 
 /// What a failed attempt to get an answer means. `proxy` is the one that was asked, if any.
 pub(super) fn describe(
@@ -64,20 +30,16 @@ pub(super) fn describe(
         return proxy_failure(&texts, proxy, &target, &reason);
     }
     if error.is_connect() && error.is_timeout() {
-        let within = seconds(connect_timeout);
-        return Failure::passing(
-            TimedOut,
-            format!("could not connect to {target} within {within}"),
-        );
+        return Failure::slow_connection(url, connect_timeout);
     }
     if error.is_dns() || texts.iter().any(|text| text == "dns error") {
-        return unresolved(url.host_str().unwrap_or_default(), &reason);
+        return Failure::unresolved(url.host_str().unwrap_or_default(), &reason);
     }
     if error.is_connect() {
         return unconnected(&chain, &target);
     }
     if find::<hyper::Error>(&chain).is_some_and(hyper::Error::is_parse) {
-        return not_http(&target, &reason);
+        return Failure::not_http(&target, &reason);
     }
     if error.is_timeout() {
         return Failure::passing(TimedOut, format!("{target} did not answer: {reason}"));
@@ -86,7 +48,7 @@ pub(super) fn describe(
         Some(proxy) if error.is_request() && texts.iter().any(|text| text.contains("tunnel")) => {
             Failure::lasting(Proxy, format!("the proxy {proxy} failed: {reason}"))
         }
-        _ => interrupted(&target, &reason),
+        _ => Failure::interrupted(&target, &reason),
     }
 }
 
@@ -102,7 +64,7 @@ pub(super) fn connecting(error: &io::Error, url: &Url, proxy: Option<&str>) -> F
         return proxy_failure(&[], proxy, &target, &reason);
     }
     if error.to_string().starts_with(LOOKUP) {
-        return unresolved(url.host_str().unwrap_or_default(), &reason);
+        return Failure::unresolved(url.host_str().unwrap_or_default(), &reason);
     }
     unconnected(&chain, &target)
 }
@@ -111,39 +73,23 @@ pub(super) fn connecting(error: &io::Error, url: &Url, proxy: Option<&str>) -> F
 pub(super) fn unanswered(error: &hyper::Error, url: &Url) -> Failure {
     let chain = chain(error);
     let (target, reason) = (place(url), reason(&chain));
-    if error.is_parse() { not_http(&target, &reason) } else { interrupted(&target, &reason) }
+    if error.is_parse() {
+        Failure::not_http(&target, &reason)
+    } else {
+        Failure::interrupted(&target, &reason)
+    }
 }
 
 fn unconnected(chain: &[&(dyn Error + 'static)], target: &str) -> Failure {
     let reason = reason(chain);
     match find::<io::Error>(chain) {
-        Some(io) if is_break(io) => interrupted(target, &reason),
+        Some(io) if is_break(io) => Failure::interrupted(target, &reason),
         Some(io) if io.kind() == io::ErrorKind::InvalidData => {
             let detail = format!("TLS with {target} failed: {reason}");
             Failure::lasting(HttpErrorKind::Tls, detail)
         }
-        _ => {
-            let detail = format!("could not connect to {target}: {reason}");
-            Failure::passing(HttpErrorKind::Unreachable, detail)
-        }
+        _ => Failure::unconnected(target, &reason),
     }
-}
-
-fn not_http(target: &str, reason: &str) -> Failure {
-    let detail = format!("the answer of {target} is not HTTP: {reason}");
-    Failure::lasting(HttpErrorKind::Protocol, detail)
-}
-
-fn interrupted(target: &str, reason: &str) -> Failure {
-    let detail = format!("the connection to {target} broke: {reason}");
-    Failure::passing(HttpErrorKind::Interrupted, detail)
-}
-
-fn unresolved(host: &str, reason: &str) -> Failure {
-    let detail = format!("unknown host {host}: {reason}");
-    // A name that does not exist will not exist in a second; a name server that did not answer may.
-    let passing = reason.to_ascii_lowercase().contains("temporary");
-    Failure { passing, ..Failure::lasting(HttpErrorKind::Unresolved, detail) }
 }
 
 fn tls_failure(error: &rustls::Error, target: &str) -> Failure {
@@ -199,8 +145,7 @@ pub(super) fn wants_password(proxy: &str) -> Failure {
 
 /// What a body that did not arrive as announced means.
 pub(super) fn cut_off(error: &reqwest::Error, url: &Url) -> Failure {
-    let detail = format!("the answer of {} was cut off: {}", place(url), reason(&chain(error)));
-    Failure::passing(HttpErrorKind::Interrupted, detail)
+    Failure::cut_off(url, &reason(&chain(error)))
 }
 
 /// An error and all its causes.

@@ -6,7 +6,7 @@
 //!
 //! Limits on what a server can do to us: everything that is read has a size limit of the caller's
 //! (archives are passed on as they come, through a short queue), silence ends every wait, at most
-//! [five](redirect::MAX_REDIRECTS) redirections are followed, and only within the origin, and no
+//! [five](crate::http_rules::redirect::MAX_REDIRECTS) redirections are followed, and only within the origin, and no
 //! pause before another attempt is longer than a minute.
 
 mod archives;
@@ -20,13 +20,10 @@ mod missing;
 mod options;
 mod proxies;
 mod pump;
-mod redirect;
-mod retry;
 mod spool;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod token;
 mod upload;
 
 pub use body::HttpBody;
@@ -120,7 +117,7 @@ impl Remote for HttpRemote {
     type Body = HttpBody;
 
     fn restrict(&self, scope: &Scope) {
-        self.shared.bearer.restrict(scope);
+        self.shared.scoped.restrict(scope);
     }
 
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse<HttpBody>, HttpError> {

@@ -1,23 +1,10 @@
 //! What the host of an [`HttpRemote`](super::HttpRemote) decides.
 
-use btdt_ports::{HttpError, Scope, Timestamp};
+pub use crate::http_rules::{Pause, TokenSource};
+
+use btdt_ports::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Supplies the user's token.
-pub trait TokenSource: Send + Sync {
-    /// The text of the token, narrowed down to `scope` where there is one.
-    ///
-    /// # Errors
-    /// [`btdt_ports::HttpErrorKind::Token`], with a detail that does not contain the token.
-    fn bearer(&self, scope: Option<&Scope>) -> Result<String, HttpError>;
-}
-
-/// Waits between two attempts.
-pub trait Pause: Send + Sync {
-    /// Returns after `duration`.
-    fn pause(&self, duration: Duration);
-}
 
 /// How long to wait for the other side.
 #[derive(Clone, Copy, Debug)]

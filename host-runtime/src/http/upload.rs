@@ -4,7 +4,7 @@ use super::client::Shared;
 use super::dial::Dialled;
 use super::exchange::{Outgoing, Progress};
 use super::failures::{Failure, place, unanswered, wants_password};
-use super::redirect::{follow, is_redirect};
+use crate::http_rules::redirect::{self, is_redirect};
 use btdt_ports::HttpErrorKind;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
@@ -46,7 +46,7 @@ pub(super) fn upload(
     outgoing: Outgoing,
     read: impl Read + Send + 'static,
 ) -> Result<Uploaded, Failure> {
-    let bearer = shared.bearer.header().map_err(|error| Failure { error, passing: false })?;
+    let bearer = shared.bearer()?;
     let fault = Arc::new(OnceLock::new());
     let progress = Arc::new(Progress::default());
     let (sender, pieces) = mpsc::channel(WAITING_PIECES);
@@ -70,17 +70,14 @@ pub(super) fn upload(
     let answer =
         shared.run(async move { send(&on_network, outgoing, body, bearer, &progress).await })?;
     if let (Some(error), true) = (fault.get(), answer.is_err()) {
-        let detail = format!("what is sent to {} could not be read: {error}", place(&url));
-        return Err(Failure::lasting(HttpErrorKind::Interrupted, detail));
+        return Err(Failure::unreadable_upload(&url, error));
     }
     let answer = answer?;
     let status = answer.status().as_u16();
     let location = answer.headers().get(LOCATION).filter(|_| is_redirect(status));
     if let Some(location) = location {
         let location = String::from_utf8_lossy(location.as_bytes());
-        let target = follow(status, &method, true, &url, &location)?;
-        let detail = format!("{} redirects an upload, which cannot be repeated", place(&target));
-        return Err(Failure::lasting(HttpErrorKind::Redirect, detail));
+        return Err(redirect::of_upload(status, method.as_str(), &url, &location));
     }
     Ok((answer, stop))
 }

@@ -19,11 +19,11 @@
 /// How content is compressed.
 pub use btdt_ports::StoredCodec as Compression;
 
+use crate::zstandard::{self, Compressor, Decompressor};
 use btdt_ports::{Damage, Digest, IoError, IoErrorKind, ObjectFault};
 use flate2::bufread::GzDecoder;
 use sha2::{Digest as _, Sha256};
-use std::io::{Cursor, Read};
-use zstd::zstd_safe::{CCtx, CParameter, DCtx};
+use std::io::Read;
 
 /// Length of the header in bytes. No intact object is as short as this.
 pub const HEADER_SIZE: usize = 16;
@@ -33,12 +33,6 @@ pub const MAX_RAW_SIZE: u64 = u32::MAX as u64;
 
 /// Level of zstd for new objects.
 pub const DEFAULT_LEVEL: i32 = 3;
-
-/// Tables smaller than level 3 has them (2^17 and 2^16 entries), so that they stay in the cache
-/// of a core next to the content: measured on 626 chunks of a `node_modules`, 14 % less time for
-/// 1 % more bytes. Binary logarithms.
-const HASH_LOG: u32 = 16;
-const CHAIN_LOG: u32 = 14;
 
 const MAGIC: [u8; 4] = *b"BTDT";
 const VERSION: u8 = 1;
@@ -67,8 +61,8 @@ pub fn max_stored_size(raw_size: u64) -> u64 {
 /// worker: some megabytes at most, as much as the largest object it has seen needs.
 pub struct Codec {
     level: i32,
-    compressor: Option<CCtx<'static>>,
-    decompressor: Option<DCtx<'static>>,
+    compressor: Option<Compressor>,
+    decompressor: Option<Decompressor>,
     /// A stored form: the result of encoding or what was read.
     stored: Vec<u8>,
     /// Decompressed content.
@@ -139,16 +133,11 @@ impl Codec {
     /// `None` where zstd did not do it.
     fn compress(&mut self, raw: &[u8]) -> Option<usize> {
         if self.compressor.is_none() {
-            self.compressor = Some(new_compressor(self.level)?);
+            self.compressor = Some(Compressor::new(self.level)?);
         }
         self.stored.clear();
-        self.stored.reserve(HEADER_SIZE + zstd::zstd_safe::compress_bound(raw.len()));
         self.stored.resize(HEADER_SIZE, 0);
-        let mut target = Cursor::new(&mut self.stored);
-        target.set_position(HEADER_SIZE as u64);
-        let size = self.compressor.as_mut()?.compress2(&mut target, raw).ok()?;
-        self.stored.truncate(HEADER_SIZE + size);
-        Some(size)
+        self.compressor.as_mut()?.append(raw, &mut self.stored)
     }
 
     /// The raw content of a stored form, of at most `limit` bytes. Its digest is not verified.
@@ -211,7 +200,10 @@ impl Codec {
 
     /// The first half of [`Codec::decode_loaded`], for a caller that has more to try where it
     /// fails.
-    pub(crate) fn verify_loaded(&mut self, digest: &Digest, limit: u64) -> Result<(), ObjectFault> {
+    ///
+    /// # Errors
+    /// [`ObjectFault::Damaged`] or [`ObjectFault::TooLarge`].
+    pub fn verify_loaded(&mut self, digest: &Digest, limit: u64) -> Result<(), ObjectFault> {
         self.place = decode_into(&mut self.decompressor, &mut self.raw, &self.stored, limit)?;
         verify(digest, self.loaded())
     }
@@ -240,7 +232,10 @@ impl Codec {
     }
 
     /// Like [`Codec::loaded`], for a reader who was told the size by somebody else.
-    pub(crate) fn loaded_of_size(&self, raw_size: u32) -> Result<&[u8], ObjectFault> {
+    ///
+    /// # Errors
+    /// [`ObjectFault::Damaged`], where it has another size.
+    pub fn loaded_of_size(&self, raw_size: u32) -> Result<&[u8], ObjectFault> {
         let raw = self.loaded();
         let agreed = raw.len() as u64 == u64::from(raw_size);
         if agreed { Ok(raw) } else { Err(ObjectFault::Damaged(Damage::Length)) }
@@ -254,26 +249,12 @@ fn content<'a>(place: Place, stored: &'a [u8], raw: &'a [u8]) -> &'a [u8] {
     }
 }
 
-fn new_compressor(level: i32) -> Option<CCtx<'static>> {
-    let mut context = CCtx::try_create()?;
-    context.set_parameter(CParameter::CompressionLevel(level)).ok()?;
-    if level == DEFAULT_LEVEL {
-        context.set_parameter(CParameter::HashLog(HASH_LOG)).ok()?;
-        context.set_parameter(CParameter::ChainLog(CHAIN_LOG)).ok()?;
-    }
-    // The digest is the checksum; the content size lets a reader that has only the payload
-    // allocate once.
-    context.set_parameter(CParameter::ChecksumFlag(false)).ok()?;
-    context.set_parameter(CParameter::ContentSizeFlag(true)).ok()?;
-    Some(context)
-}
-
 fn verify(digest: &Digest, raw: &[u8]) -> Result<(), ObjectFault> {
     if sha256(raw) == *digest { Ok(()) } else { Err(ObjectFault::Damaged(Damage::Content)) }
 }
 
 fn decode_into(
-    decompressor: &mut Option<DCtx<'static>>,
+    decompressor: &mut Option<Decompressor>,
     raw: &mut Vec<u8>,
     stored: &[u8],
     limit: u64,
@@ -293,14 +274,13 @@ fn decode_into(
         Compression::None => return Err(ObjectFault::Damaged(Damage::Length)),
         Compression::Zstd => {
             if decompressor.is_none() {
-                *decompressor = DCtx::try_create();
+                *decompressor = Decompressor::new();
             }
             let context = decompressor.as_mut().ok_or(unusable)?;
             if !is_plausible_frame(payload, raw_size) {
                 return Err(unusable);
             }
-            raw.reserve_exact(raw_size);
-            context.decompress(raw, payload).map_err(|_| unusable)?;
+            context.decompress(payload, raw_size, raw).ok_or(unusable)?;
         }
         Compression::Gzip => gunzip(payload, raw_size, raw).ok_or(unusable)?,
     }
@@ -311,7 +291,7 @@ fn decode_into(
 /// that a damaged header demands.
 fn is_plausible_frame(payload: &[u8], raw_size: usize) -> bool {
     let possible = raw_size / MAX_ZSTD_RATIO <= payload.len();
-    let stated = zstd::zstd_safe::get_frame_content_size(payload);
+    let stated = zstandard::stated_size(payload);
     possible && stated.is_ok_and(|size| size.is_none_or(|size| size == raw_size as u64))
 }
 

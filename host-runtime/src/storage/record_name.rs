@@ -1,10 +1,12 @@
 //! Which names of records are taken.
 
 use btdt_ports::{IoError, IoErrorKind};
-use rustix::io::Errno;
 
 /// Longest name in bytes: 255 is what file systems take, and a backend may need a suffix.
 const MAX_LENGTH: usize = 250;
+
+/// What Linux calls `EINVAL`.
+const INVALID_ARGUMENT: i32 = 22;
 
 /// Whether `name` is one that a record can have. Such a name is safe as the name of a file.
 pub(super) fn is_valid(name: &str) -> bool {
@@ -17,6 +19,5 @@ pub(super) fn check(name: &str) -> Result<(), IoError> {
     if is_valid(name) {
         return Ok(());
     }
-    let os_code = Some(Errno::INVAL.raw_os_error());
-    Err(IoError { kind: IoErrorKind::Other, os_code })
+    Err(IoError { kind: IoErrorKind::Other, os_code: Some(INVALID_ARGUMENT) })
 }

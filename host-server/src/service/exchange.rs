@@ -466,7 +466,8 @@ fn prepare(mut response: core::Response, is_head: bool) -> Result<Prepared, send
     Ok(Prepared { response, first })
 }
 
-fn compression(encoding: Encoding) -> Compression {
+/// How a body is compressed.
+pub(super) fn compression(encoding: Encoding) -> Compression {
     match encoding {
         Encoding::Identity => Compression::None,
         Encoding::Gzip => Compression::Gzip,

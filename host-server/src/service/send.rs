@@ -1,15 +1,14 @@
 //! The bodies of answers, which are read as the peer takes them.
 
+use super::exchange::compression;
 use super::timed::Activity;
 use super::{LOOK, Service, Turn};
-use btdt_host_runtime::archive::{StreamFault, TarPlan, TarReader};
+use btdt_host_runtime::archive::{StreamFault, TarPlan, TarReader, WriteFault, write_compressed};
 use btdt_host_runtime::clock;
 use btdt_host_runtime::engine::Opened;
 use btdt_host_runtime::engine::server::Encoding;
 use btdt_ports::Digest;
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use http_body::{Body, Frame, SizeHint};
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -25,9 +24,6 @@ const BLOCK: u64 = 512 << 10;
 
 /// Blocks of an archive that wait for the connection.
 const QUEUED_BLOCKS: usize = 1;
-
-/// A level at which one core keeps up with most networks.
-const ZSTD_LEVEL: i32 = 1;
 
 /// The status in log and metrics where the connection went before there was an answer.
 const GONE: u16 = 499;
@@ -348,7 +344,6 @@ impl Pump {
     }
 
     fn run(mut self, mut reader: TarReader, encoding: Encoding) -> Result<(), SendFault> {
-        let unwritable = |_: io::Error| SendFault::Stopped;
         match encoding {
             Encoding::Identity => loop {
                 let mut block = Vec::new();
@@ -360,29 +355,13 @@ impl Pump {
                     return Ok(());
                 }
             },
-            Encoding::Gzip => {
-                let mut encoder = GzEncoder::new(self, Compression::fast());
-                compress(&mut reader, &mut encoder)?;
-                encoder.finish().map(drop).map_err(unwritable)
+            Encoding::Gzip | Encoding::Zstd => {
+                let compression = compression(encoding);
+                write_compressed(&mut reader, compression, &mut self).map_err(|fault| match fault {
+                    WriteFault::Stream(fault) => fault.into(),
+                    WriteFault::Output(_) => SendFault::Stopped,
+                })
             }
-            Encoding::Zstd => {
-                let encoder = zstd::Encoder::new(self, ZSTD_LEVEL);
-                let mut encoder = encoder.map_err(unwritable)?;
-                compress(&mut reader, &mut encoder)?;
-                encoder.finish().map(drop).map_err(unwritable)
-            }
-        }
-    }
-}
-
-fn compress(reader: &mut TarReader, encoder: &mut impl Write) -> Result<(), SendFault> {
-    let mut block = Vec::new();
-    loop {
-        block.clear();
-        let more = reader.next_block(&mut block)?;
-        encoder.write_all(&block).map_err(|_| SendFault::Stopped)?;
-        if !more {
-            return Ok(());
         }
     }
 }

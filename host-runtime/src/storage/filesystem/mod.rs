@@ -126,7 +126,7 @@ impl FilesystemStorage {
 
     /// Creates a file with this content, unless there is one already. An empty one is what a
     /// power failure has left, and is replaced.
-    fn create_once(&self, path: &str, content: &[u8]) -> io::Result<()> {
+    fn create_once(&self, path: &str, content: &[u8]) -> os::Result<()> {
         let root = self.root();
         let empty = match root.stat(path) {
             Ok(info) if info.size > 0 => return Ok(()),
@@ -178,7 +178,7 @@ impl FilesystemStorage {
     }
 
     /// Renames a file, and makes the directory it moves to if that was not there.
-    fn move_into(&self, from: &str, directory: &str, to: &str) -> io::Result<()> {
+    fn move_into(&self, from: &str, directory: &str, to: &str) -> os::Result<()> {
         match self.root().rename(from, to) {
             Err(error) if is_not_found(&error) => {
                 self.root().make_directory(directory)?;

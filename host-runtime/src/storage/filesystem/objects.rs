@@ -1,6 +1,6 @@
 //! Objects in files.
 
-use super::os::is_not_found;
+use super::os::{self, is_not_found};
 use super::{ATTEMPTS, FilesystemStorage, layout};
 use crate::storage::codec::{Codec, HEADER_SIZE, MAX_RAW_SIZE, max_stored_size, sha256};
 use crate::storage::fault::first_success;
@@ -131,7 +131,7 @@ impl FilesystemStorage {
     }
 
     /// The sweeps that have set something aside, oldest first.
-    pub(super) fn sweeps(&self) -> io::Result<Vec<SweepId>> {
+    pub(super) fn sweeps(&self) -> os::Result<Vec<SweepId>> {
         let names = self.root().names(layout::ASIDE)?;
         let mut sweeps: Vec<_> = names.iter().filter_map(|name| SweepId::parse(name)).collect();
         sweeps.sort_unstable();
@@ -143,8 +143,8 @@ impl FilesystemStorage {
     fn with_directory(
         &self,
         from: &str,
-        make: impl Fn() -> io::Result<()>,
-        step: impl Fn() -> io::Result<bool>,
+        make: impl Fn() -> os::Result<()>,
+        step: impl Fn() -> os::Result<bool>,
     ) -> Result<bool, IoError> {
         let mut attempt = 1;
         loop {

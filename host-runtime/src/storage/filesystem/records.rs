@@ -19,7 +19,7 @@
 //! young it is. A deletion that was too slow for that finds its own directory, which has a unique
 //! name, empty or gone, and never sees the one of somebody else.
 
-use super::os::is_not_found;
+use super::os::{self, is_not_found};
 use super::{ATTEMPTS, FilesystemStorage, layout};
 use crate::storage::codec::sha256;
 use crate::storage::record_name;
@@ -57,7 +57,7 @@ impl FilesystemStorage {
     }
 
     /// The names of all records that are on their way out.
-    fn evicted(&self) -> io::Result<Vec<String>> {
+    fn evicted(&self) -> os::Result<Vec<String>> {
         let mut found = Vec::new();
         for name in self.root().names(layout::TMP)? {
             if !name.starts_with(layout::EVICTION_PREFIX) {
@@ -134,7 +134,7 @@ impl FilesystemStorage {
     }
 
     /// Moves a record back to its place, unless there is a newer one.
-    pub(super) fn put_back(&self, taken: &str, name: &str) -> io::Result<()> {
+    pub(super) fn put_back(&self, taken: &str, name: &str) -> os::Result<()> {
         let result = match self.root().rename_to_free_name(taken, &layout::record(name)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.root().remove_file(taken)

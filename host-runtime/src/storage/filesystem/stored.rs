@@ -6,12 +6,11 @@ use super::os::{self, is_not_found};
 use crate::storage::codec::{Codec, HEADER_SIZE, StoredHeader};
 use crate::transfer::{StoredForms, StoredObject, StoredPutError};
 use btdt_ports::{Damage, Digest, IoError, ObjectFault, ObjectKind, PutOutcome};
-use rustix::fd::OwnedFd;
 use std::sync::Arc;
 
 /// The file of an object.
 struct StoredFile {
-    file: OwnedFd,
+    file: os::File,
     size: u64,
     header: StoredHeader,
 }
@@ -38,7 +37,7 @@ impl StoredObject for StoredFile {
 
 impl FilesystemStorage {
     fn open_stored_file(&self, path: &str) -> Result<StoredFile, ObjectFault> {
-        let unreadable = |error: std::io::Error| match is_not_found(&error) {
+        let unreadable = |error: os::Error| match is_not_found(&error) {
             true => ObjectFault::Missing,
             false => ObjectFault::Unreadable(error.into()),
         };

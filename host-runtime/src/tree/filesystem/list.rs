@@ -14,7 +14,7 @@ pub(super) fn entry(status: &Status, name: Vec<u8>, target: Option<Vec<u8>>) -> 
     Entry {
         name,
         kind: status.kind,
-        mode: Some(status.mode()),
+        mode: os::KEEPS_MODES.then(|| status.mode()),
         modified: status.modified,
         size: if is_file { status.size } else { 0 },
         link: (is_file && status.links > 1)

@@ -20,6 +20,10 @@ use btdt_ports::{
 };
 use std::path::PathBuf;
 
+/// Whether trees have modes: listings have them, and plans' are set. Where not, what is restored is
+/// as executable as the runtime makes new files.
+pub const KEEPS_MODES: bool = os::KEEPS_MODES;
+
 /// The tree at a path of the host.
 #[derive(Clone, Debug)]
 pub struct FilesystemTree {

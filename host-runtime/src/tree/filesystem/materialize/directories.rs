@@ -130,7 +130,7 @@ fn settle_root(shared: &Shared, remembered: &BTreeMap<u32, u32>) -> Result<(), M
         // Looked at again: access may just have been gained.
         let status = os::status_of(shared.root())?;
         match mode.map(|mode| mode & os::PERMISSIONS) {
-            Some(mode) if mode != status.mode() => {
+            Some(mode) if os::KEEPS_MODES && mode != status.mode() => {
                 let mode = entries::wanted_mode(&status, mode);
                 status.unless_foreign(os::set_mode_of_path(shared.root(), mode))
             }

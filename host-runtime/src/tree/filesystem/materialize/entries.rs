@@ -119,7 +119,9 @@ pub(super) fn set_differences(
         status.unless_foreign(os::set_time_at(directory, name, modified))?;
     }
     match mode.map(|mode| mode & os::PERMISSIONS) {
-        Some(mode) if status.kind != EntryKind::Symlink && mode != status.mode() => {
+        Some(mode)
+            if os::KEEPS_MODES && status.kind != EntryKind::Symlink && mode != status.mode() =>
+        {
             let mode = wanted_mode(status, mode);
             status.unless_foreign(os::set_mode_at(directory, name, status.kind, mode))
         }

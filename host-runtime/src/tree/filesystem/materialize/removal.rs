@@ -66,7 +66,7 @@ fn remove_tree_on(device: u64, parent: &Handle, name: &[u8]) -> Result<(), os::E
             }
             Step::Leave(path) => {
                 let (above, name) = split(&path);
-                match os::remove_directory(os::open_directory(parent, above)?, name) {
+                match os::remove_directory(&os::open_directory(parent, above)?, name) {
                     Ok(()) | Err(os::Error::NOENT) => {}
                     Err(error) => return Err(error),
                 }

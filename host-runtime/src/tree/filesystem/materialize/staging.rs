@@ -1,7 +1,8 @@
 //! The sibling of the destination in which a new tree grows until it is whole.
 //!
 //! It is named `.<name>.btdt-<pid>-<random>`. Its owner holds a lock on it for as long as it
-//! lives, so that what a crash left behind is known from what is being written.
+//! lives, so that what a crash left behind is known from what is being written. Where there are no
+//! locks, no number is in the name, and nobody ever takes it for a leftover.
 
 use super::entries;
 use super::removal::remove_tree;
@@ -9,7 +10,6 @@ use crate::tree::filesystem::os::{self, Handle};
 use crate::tree::plan;
 use btdt_ports::{EntryKind, IoError, IoErrorKind};
 use std::hash::{BuildHasher, Hasher};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Attempts to find a name that nobody else has; the second one is an event by itself.
@@ -39,7 +39,7 @@ impl Staging {
     /// Makes the staging directory for `destination`, and the directories above it.
     pub(super) fn begin(destination: &Path) -> Result<Self, IoError> {
         let (parent, name) = parent_and_name(destination).ok_or(plan::INVALID)?;
-        std::fs::create_dir_all(parent)?;
+        os::create_directories(parent)?;
         let parent = os::open_root(parent).map_err(os::io_error)?;
         let obstacle = match os::status_at(&parent, &*name) {
             Ok(status) if status.kind == EntryKind::Directory => {
@@ -112,7 +112,7 @@ pub(super) fn remove_leftovers(destination: &Path) {
 }
 
 fn parent_and_name(destination: &Path) -> Option<(&Path, Vec<u8>)> {
-    let name = destination.file_name()?.as_bytes().to_vec();
+    let name = destination.file_name()?.as_encoded_bytes().to_vec();
     match destination.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => Some((parent, name)),
         _ => Some((Path::new("."), name)),
@@ -153,7 +153,7 @@ fn make(parent: &Handle, prefix: &[u8]) -> Result<(Vec<u8>, Handle, u32), os::Er
         // Seeded by the system for each one.
         let random = std::hash::RandomState::new().build_hasher().finish();
         let mut name = prefix.to_vec();
-        name.extend_from_slice(format!("{}-{random:016x}", std::process::id()).as_bytes());
+        name.extend_from_slice(format!("{}-{random:016x}", os::staging_owner()).as_bytes());
         result = make_locked(parent, &name).map(|(lock, mode)| (name, lock, mode));
         match result {
             // NOENT, WOULDBLOCK: another process took it for a leftover before it was locked.

@@ -157,7 +157,7 @@ impl Files {
         let handle = create(shared, directory, name, file)?;
         let written = os::write_all(&handle, content)
             .and_then(|()| settle_mode(&handle, file.mode, &mut directory.created_mode))
-            .and_then(|()| os::set_time(&handle, file.modified));
+            .and_then(|()| os::set_file_time(&handle, &directory.handle, name, file.modified));
         if written.is_err() {
             // A part of a file must not look like one. If even this fails, there is no more to do.
             let _ = os::remove(&directory.handle, name);
@@ -202,7 +202,8 @@ impl Files {
         // The others' writes happen before the time is set, so that it stays.
         if large.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             settle_mode(&handle, file.mode, &mut None)?;
-            os::set_time(&handle, file.modified)?;
+            let directory = self.directories.open(&self.shared, number)?;
+            os::set_file_time(&handle, &directory.handle, name, file.modified)?;
             *large.handle.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.shared.end_file(number, name);
             self.shared.count_written(file.size);
@@ -232,7 +233,7 @@ fn settle_mode(
     mode: Option<u32>,
     created_mode: &mut Option<(u32, bool)>,
 ) -> Result<(), os::Error> {
-    let Some(mode) = mode.map(|mode| mode & os::PERMISSIONS) else {
+    let Some(mode) = mode.map(|mode| mode & os::PERMISSIONS).filter(|_| os::KEEPS_MODES) else {
         return Ok(());
     };
     let right = match *created_mode {
@@ -269,12 +270,14 @@ fn is_right(
         return Ok(false);
     }
     if let Some(mode) = file.mode.map(|mode| mode & os::PERMISSIONS)
+        && os::KEEPS_MODES
         && mode != status.mode()
     {
         status.unless_foreign(os::set_mode(&handle, mode))?;
     }
     if status.modified != file.modified {
-        status.unless_foreign(os::set_time(&handle, file.modified))?;
+        let set = os::set_file_time(&handle, &directory.handle, name, file.modified);
+        status.unless_foreign(set)?;
     }
     Ok(true)
 }

@@ -1,5 +1,4 @@
-//! The system calls of the file system, and how paths are resolved: nothing else in this backend
-//! speaks to the operating system.
+//! The system calls of the file system, and how paths are resolved.
 //!
 //! Everything below the root of a tree is opened *beneath* it: no symbolic link is followed and
 //! no name leads out, whatever another process does to the tree meanwhile.
@@ -17,13 +16,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The error number of a system call.
-pub(super) type Error = Errno;
+pub(in crate::tree::filesystem) type Error = Errno;
 
 /// A file or directory that is open.
-pub(super) type Handle = OwnedFd;
+pub(in crate::tree::filesystem) type Handle = OwnedFd;
+
+/// Whether files have modes that can be read and set.
+pub(in crate::tree::filesystem) const KEEPS_MODES: bool = true;
 
 /// Permission bits; setuid, setgid and sticky are neither reported nor set.
-pub(super) const PERMISSIONS: u32 = 0o777;
+pub(in crate::tree::filesystem) const PERMISSIONS: u32 = 0o777;
 
 /// The largest read or write of one system call (Linux stops at 2 GiB less a page).
 const MAX_TRANSFER: usize = 1 << 30;
@@ -33,7 +35,7 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags:
 const FILE: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
 
 /// What the core is told about an error number.
-pub(super) fn io_error(error: Error) -> IoError {
+pub(in crate::tree::filesystem) fn io_error(error: Error) -> IoError {
     match error {
         Errno::LOOP => {
             IoError { kind: IoErrorKind::SymlinkLoop, os_code: Some(error.raw_os_error()) }
@@ -44,30 +46,33 @@ pub(super) fn io_error(error: Error) -> IoError {
 
 /// What is known of a file without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Status {
-    pub(super) kind: EntryKind,
+pub(in crate::tree::filesystem) struct Status {
+    pub(in crate::tree::filesystem) kind: EntryKind,
     /// With setuid, setgid and sticky.
-    pub(super) full_mode: u32,
-    pub(super) size: u64,
-    pub(super) modified: Timestamp,
+    pub(in crate::tree::filesystem) full_mode: u32,
+    pub(in crate::tree::filesystem) size: u64,
+    pub(in crate::tree::filesystem) modified: Timestamp,
     /// Time of the last change of content or metadata, which no program can set.
-    pub(super) changed: Timestamp,
-    pub(super) links: u64,
+    pub(in crate::tree::filesystem) changed: Timestamp,
+    pub(in crate::tree::filesystem) links: u64,
     /// User number of the owner.
-    pub(super) owner: u32,
-    pub(super) device: u64,
-    pub(super) inode: u64,
+    pub(in crate::tree::filesystem) owner: u32,
+    pub(in crate::tree::filesystem) device: u64,
+    pub(in crate::tree::filesystem) inode: u64,
 }
 
 impl Status {
     /// The permission bits.
-    pub(super) fn mode(&self) -> u32 {
+    pub(in crate::tree::filesystem) fn mode(&self) -> u32 {
         self.full_mode & PERMISSIONS
     }
 
     /// Takes it for a success that mode or time of what belongs to somebody else could not be
     /// set: only the owner may do that, while anybody whom the mode permits may write there.
-    pub(super) fn unless_foreign(&self, result: Result<(), Error>) -> Result<(), Error> {
+    pub(in crate::tree::filesystem) fn unless_foreign(
+        &self,
+        result: Result<(), Error>,
+    ) -> Result<(), Error> {
         match result {
             // Whoever owns it is refused for another reason, an immutable file for example.
             Err(Errno::PERM) if self.owner != rustix::process::geteuid().as_raw() => Ok(()),
@@ -105,67 +110,93 @@ fn status(stat: &rustix::fs::Stat) -> Status {
 }
 
 /// What an open file or directory is.
-pub(super) fn status_of(handle: &Handle) -> Result<Status, Error> {
+pub(in crate::tree::filesystem) fn status_of(handle: &Handle) -> Result<Status, Error> {
     rustix::fs::fstat(handle).map(|stat| status(&stat))
 }
 
 /// What a path of the host stands for, symbolic links followed.
-pub(super) fn status_of_path(path: &Path) -> Result<Status, Error> {
+pub(in crate::tree::filesystem) fn status_of_path(path: &Path) -> Result<Status, Error> {
     rustix::fs::stat(path).map(|stat| status(&stat))
 }
 
 /// What a name stands for, a symbolic link being one.
-pub(super) fn status_at(directory: impl AsFd, name: impl Arg) -> Result<Status, Error> {
+pub(in crate::tree::filesystem) fn status_at(
+    directory: impl AsFd,
+    name: impl Arg,
+) -> Result<Status, Error> {
     rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| status(&stat))
 }
 
 /// What a path below `directory` stands for, symbolic links followed.
-pub(super) fn status_followed(directory: impl AsFd, name: impl Arg) -> Result<Status, Error> {
+pub(in crate::tree::filesystem) fn status_followed(
+    directory: impl AsFd,
+    name: impl Arg,
+) -> Result<Status, Error> {
     rustix::fs::statat(directory, name, AtFlags::empty()).map(|stat| status(&stat))
 }
 
 /// Opens a directory of the host as the root of a tree, symbolic links followed. The handle
 /// serves to reach what is in it.
-pub(super) fn open_root(path: &Path) -> Result<Handle, Error> {
+pub(in crate::tree::filesystem) fn open_root(path: &Path) -> Result<Handle, Error> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty())
 }
 
 /// Opens a file of the host for reading, symbolic links followed.
-pub(super) fn open_root_file(path: &Path) -> Result<Handle, Error> {
+pub(in crate::tree::filesystem) fn open_root_file(path: &Path) -> Result<Handle, Error> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
+/// Makes a directory of the host and those above it, where they are not there.
+pub(in crate::tree::filesystem) fn create_directories(path: &Path) -> Result<(), IoError> {
+    Ok(std::fs::create_dir_all(path)?)
+}
+
 /// Opens a directory beneath `root`, to reach what is in it; the empty path is the root.
-pub(super) fn open_directory(root: impl AsFd, path: &[u8]) -> Result<Handle, Error> {
+pub(in crate::tree::filesystem) fn open_directory(
+    root: impl AsFd,
+    path: &[u8],
+) -> Result<Handle, Error> {
     open_beneath(root.as_fd(), path, OFlags::PATH | DIRECTORY)
 }
 
 /// Opens a directory beneath `root`, to list it or to change its mode.
-pub(super) fn open_listable(root: impl AsFd, path: &[u8]) -> Result<Handle, Error> {
+pub(in crate::tree::filesystem) fn open_listable(
+    root: impl AsFd,
+    path: &[u8],
+) -> Result<Handle, Error> {
     open_beneath(root.as_fd(), path, OFlags::RDONLY | DIRECTORY)
 }
 
 /// Opens a file beneath `root` for reading.
-pub(super) fn open_file_beneath(root: impl AsFd, path: &[u8]) -> Result<Handle, Error> {
+pub(in crate::tree::filesystem) fn open_file_beneath(
+    root: impl AsFd,
+    path: &[u8],
+) -> Result<Handle, Error> {
     open_beneath(root.as_fd(), path, OFlags::RDONLY | FILE)
 }
 
 /// Opens a directory below `root` to list it, symbolic links followed.
-pub(super) fn open_listable_followed(root: impl AsFd, path: &[u8]) -> Result<Handle, Error> {
+pub(in crate::tree::filesystem) fn open_listable_followed(
+    root: impl AsFd,
+    path: &[u8],
+) -> Result<Handle, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(root, path_or_dot(path), flags, Mode::empty())
 }
 
 /// Opens a file below `root` for reading, symbolic links followed.
-pub(super) fn open_file_followed(root: impl AsFd, path: &[u8]) -> Result<Handle, Error> {
+pub(in crate::tree::filesystem) fn open_file_followed(
+    root: impl AsFd,
+    path: &[u8],
+) -> Result<Handle, Error> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     rustix::fs::openat(root, path, flags, Mode::empty())
 }
 
 /// Opens a file in `directory` for reading. `keep_access_time` is cleared where the system does
 /// not permit that.
-pub(super) fn open_file(
+pub(in crate::tree::filesystem) fn open_file(
     directory: impl AsFd,
     name: &[u8],
     keep_access_time: &mut bool,
@@ -181,7 +212,11 @@ pub(super) fn open_file(
 }
 
 /// Creates a file that must not be there yet, for writing.
-pub(super) fn create_file(directory: impl AsFd, name: &[u8], mode: u32) -> Result<Handle, Error> {
+pub(in crate::tree::filesystem) fn create_file(
+    directory: impl AsFd,
+    name: &[u8],
+    mode: u32,
+) -> Result<Handle, Error> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(mode))
 }
@@ -236,7 +271,7 @@ fn walk_beneath(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<Hand
 }
 
 /// Calls `visit` with each name in a directory that was opened for listing.
-pub(super) fn for_each_name(
+pub(in crate::tree::filesystem) fn for_each_name(
     directory: &Handle,
     buffer: &mut Vec<u8>,
     mut visit: impl FnMut(&CStr) -> Result<(), Error>,
@@ -257,12 +292,19 @@ pub(super) fn for_each_name(
 }
 
 /// Where a symbolic link points.
-pub(super) fn read_link(directory: impl AsFd, name: impl Arg) -> Result<Vec<u8>, Error> {
+pub(in crate::tree::filesystem) fn read_link(
+    directory: impl AsFd,
+    name: impl Arg,
+) -> Result<Vec<u8>, Error> {
     rustix::fs::readlinkat(directory, name, Vec::new()).map(std::ffi::CString::into_bytes)
 }
 
 /// Appends what one call reads, at most `limit` bytes; nothing only at the end.
-pub(super) fn read_some(file: &Handle, buffer: &mut Vec<u8>, limit: usize) -> Result<usize, Error> {
+pub(in crate::tree::filesystem) fn read_some(
+    file: &Handle,
+    buffer: &mut Vec<u8>,
+    limit: usize,
+) -> Result<usize, Error> {
     buffer.reserve(limit);
     let spare = &mut buffer.spare_capacity_mut()[..limit.min(MAX_TRANSFER)];
     let count = retry(|| rustix::io::read(file, &mut *spare).map(|(read, _)| read.len()))?;
@@ -274,7 +316,7 @@ pub(super) fn read_some(file: &Handle, buffer: &mut Vec<u8>, limit: usize) -> Re
 /// Appends up to `limit` bytes from the current position to `buffer`, with as few calls as
 /// possible: one where the file is as long as `expected` and `limit` is more, and a last one that
 /// finds the end otherwise. Nothing is zeroed and nothing is copied twice.
-pub(super) fn read_to(
+pub(in crate::tree::filesystem) fn read_to(
     file: &Handle,
     buffer: &mut Vec<u8>,
     expected: usize,
@@ -293,7 +335,7 @@ pub(super) fn read_to(
 }
 
 /// Appends up to `limit` bytes from `offset` on to `buffer`; fewer only at the end of the file.
-pub(super) fn read_at(
+pub(in crate::tree::filesystem) fn read_at(
     file: &Handle,
     buffer: &mut Vec<u8>,
     mut offset: u64,
@@ -318,7 +360,7 @@ pub(super) fn read_at(
 }
 
 /// Writes all of `bytes` at the current position.
-pub(super) fn write_all(file: &Handle, mut bytes: &[u8]) -> Result<(), Error> {
+pub(in crate::tree::filesystem) fn write_all(file: &Handle, mut bytes: &[u8]) -> Result<(), Error> {
     while !bytes.is_empty() {
         let part = &bytes[..bytes.len().min(MAX_TRANSFER)];
         match retry(|| rustix::io::write(file, part))? {
@@ -330,7 +372,11 @@ pub(super) fn write_all(file: &Handle, mut bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Writes all of `bytes` at `offset`.
-pub(super) fn write_all_at(file: &Handle, mut bytes: &[u8], mut offset: u64) -> Result<(), Error> {
+pub(in crate::tree::filesystem) fn write_all_at(
+    file: &Handle,
+    mut bytes: &[u8],
+    mut offset: u64,
+) -> Result<(), Error> {
     while !bytes.is_empty() {
         let part = &bytes[..bytes.len().min(MAX_TRANSFER)];
         match retry(|| rustix::io::pwrite(file, part, offset))? {
@@ -365,13 +411,18 @@ fn timestamps(modified: Timestamp) -> Timestamps {
     }
 }
 
-/// Sets the time of the last change of an open file.
-pub(super) fn set_time(handle: &Handle, modified: Timestamp) -> Result<(), Error> {
-    rustix::fs::futimens(handle, &timestamps(modified))
+/// Sets the time of the last change of an open file, which is `_name` in `_directory`.
+pub(in crate::tree::filesystem) fn set_file_time(
+    file: &Handle,
+    _directory: &Handle,
+    _name: &[u8],
+    modified: Timestamp,
+) -> Result<(), Error> {
+    rustix::fs::futimens(file, &timestamps(modified))
 }
 
 /// Sets the time of the last change of what a name stands for, a symbolic link being one.
-pub(super) fn set_time_at(
+pub(in crate::tree::filesystem) fn set_time_at(
     directory: impl AsFd,
     name: &[u8],
     modified: Timestamp,
@@ -380,12 +431,15 @@ pub(super) fn set_time_at(
 }
 
 /// Sets the mode of a file or directory that is open for reading or writing.
-pub(super) fn set_mode(handle: &Handle, mode: u32) -> Result<(), Error> {
+pub(in crate::tree::filesystem) fn set_mode(handle: &Handle, mode: u32) -> Result<(), Error> {
     rustix::fs::fchmod(handle, Mode::from_raw_mode(mode))
 }
 
 /// Sets the mode of what was opened only as a path, which `fchmod` refuses.
-pub(super) fn set_mode_of_path(handle: &Handle, mode: u32) -> Result<(), Error> {
+pub(in crate::tree::filesystem) fn set_mode_of_path(
+    handle: &Handle,
+    mode: u32,
+) -> Result<(), Error> {
     use std::os::fd::AsRawFd;
     let mode = Mode::from_raw_mode(mode);
     let link = format!("/proc/self/fd/{}", handle.as_raw_fd());
@@ -399,7 +453,7 @@ pub(super) fn set_mode_of_path(handle: &Handle, mode: u32) -> Result<(), Error> 
 }
 
 /// Sets the mode of a file or directory; a symbolic link is an error.
-pub(super) fn set_mode_at(
+pub(in crate::tree::filesystem) fn set_mode_at(
     directory: impl AsFd,
     name: &[u8],
     kind: EntryKind,
@@ -435,17 +489,25 @@ fn set_mode_opened(directory: impl AsFd, name: &[u8], mode: u32) -> Result<(), E
 }
 
 /// Makes a directory.
-pub(super) fn make_directory(directory: impl AsFd, name: &[u8], mode: u32) -> Result<(), Error> {
+pub(in crate::tree::filesystem) fn make_directory(
+    directory: impl AsFd,
+    name: &[u8],
+    mode: u32,
+) -> Result<(), Error> {
     rustix::fs::mkdirat(directory, name, Mode::from_raw_mode(mode))
 }
 
 /// Makes a symbolic link.
-pub(super) fn make_symlink(target: &[u8], directory: impl AsFd, name: &[u8]) -> Result<(), Error> {
+pub(in crate::tree::filesystem) fn make_symlink(
+    target: &[u8],
+    directory: impl AsFd,
+    name: &[u8],
+) -> Result<(), Error> {
     rustix::fs::symlinkat(target, directory, name)
 }
 
 /// Makes a further name for a file.
-pub(super) fn make_hard_link(
+pub(in crate::tree::filesystem) fn make_hard_link(
     target_directory: impl AsFd,
     target_name: &[u8],
     directory: impl AsFd,
@@ -455,17 +517,20 @@ pub(super) fn make_hard_link(
 }
 
 /// Removes a name that is not a directory.
-pub(super) fn remove(directory: impl AsFd, name: &[u8]) -> Result<(), Error> {
+pub(in crate::tree::filesystem) fn remove(directory: impl AsFd, name: &[u8]) -> Result<(), Error> {
     rustix::fs::unlinkat(directory, name, AtFlags::empty())
 }
 
 /// Removes an empty directory.
-pub(super) fn remove_directory(directory: impl AsFd, name: &[u8]) -> Result<(), Error> {
+pub(in crate::tree::filesystem) fn remove_directory(
+    directory: impl AsFd,
+    name: &[u8],
+) -> Result<(), Error> {
     rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
 }
 
 /// Renames; what is there of the new name is replaced.
-pub(super) fn rename(
+pub(in crate::tree::filesystem) fn rename(
     from: impl AsFd,
     name: &[u8],
     to: impl AsFd,
@@ -475,7 +540,7 @@ pub(super) fn rename(
 }
 
 /// Renames to a name that must not be there, as far as the file system can tell.
-pub(super) fn rename_to_absent(
+pub(in crate::tree::filesystem) fn rename_to_absent(
     from: impl AsFd,
     name: &[u8],
     to: impl AsFd,
@@ -492,8 +557,13 @@ pub(super) fn rename_to_absent(
 }
 
 /// Takes the exclusive lock of an open directory, if nobody has it.
-pub(super) fn lock(handle: &Handle) -> Result<(), Error> {
+pub(in crate::tree::filesystem) fn lock(handle: &Handle) -> Result<(), Error> {
     rustix::fs::flock(handle, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// What tells the staging directories of this process from those of others: its number.
+pub(in crate::tree::filesystem) fn staging_owner() -> String {
+    std::process::id().to_string()
 }
 
 #[cfg(test)]

@@ -1,12 +1,38 @@
 //! The token that requests carry: derived once, and again before it expires.
 
-use super::options::TokenSource;
 use btdt_ports::{HttpError, HttpErrorKind, Scope, Timestamp};
-use reqwest::header::HeaderValue;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Supplies the user's token.
+pub trait TokenSource: Send + Sync {
+    /// The text of the token, narrowed down to `scope` where there is one.
+    ///
+    /// # Errors
+    /// [`btdt_ports::HttpErrorKind::Token`], with a detail that does not contain the token.
+    fn bearer(&self, scope: Option<&Scope>) -> Result<String, HttpError>;
+}
+
+/// The value of `Authorization`: never shown.
+#[derive(Clone)]
+pub struct BearerHeader(String);
+
+impl BearerHeader {
+    /// The value, for the request and nothing else.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for BearerHeader {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("BearerHeader(…)")
+    }
+}
+
 /// The value of `Authorization`, kept for as long as the token that it was made of serves.
-pub(super) struct Bearer {
+pub struct Bearer {
     source: Option<Arc<dyn TokenSource>>,
     clock: fn() -> Timestamp,
     state: Mutex<State>,
@@ -16,16 +42,18 @@ pub(super) struct Bearer {
 struct State {
     scope: Option<Scope>,
     /// The header, and when its token was derived.
-    derived: Option<(HeaderValue, Timestamp)>,
+    derived: Option<(BearerHeader, Timestamp)>,
 }
 
 impl Bearer {
-    pub(super) fn new(source: Option<Arc<dyn TokenSource>>, clock: fn() -> Timestamp) -> Self {
+    /// Nothing is asked of `source` yet. `clock` tells the time of day.
+    #[must_use]
+    pub fn new(source: Option<Arc<dyn TokenSource>>, clock: fn() -> Timestamp) -> Self {
         Bearer { source, clock, state: Mutex::default() }
     }
 
     /// Narrows down all tokens from now on.
-    pub(super) fn restrict(&self, scope: &Scope) {
+    pub fn restrict(&self, scope: &Scope) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.scope.as_ref() != Some(scope) {
             *state = State { scope: Some(scope.clone()), derived: None };
@@ -34,7 +62,10 @@ impl Bearer {
 
     /// The value of the header; `None` where the user has no token. The same one until half of
     /// its time is over, so that a server verifies it once.
-    pub(super) fn header(&self) -> Result<Option<HeaderValue>, HttpError> {
+    ///
+    /// # Errors
+    /// Those of the source, or when what it gives cannot be a token.
+    pub fn header(&self) -> Result<Option<BearerHeader>, HttpError> {
         let Some(source) = &self.source else { return Ok(None) };
         let now = (self.clock)();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,12 +79,12 @@ impl Bearer {
             }
         }
         let token = source.bearer(state.scope.as_ref())?;
-        let mut header =
-            HeaderValue::try_from(format!("Bearer {}", token.trim())).map_err(|_| HttpError {
-                kind: HttpErrorKind::Token,
-                detail: "the token contains characters that no token has".to_owned(),
-            })?;
-        header.set_sensitive(true);
+        let token = token.trim();
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let detail = "the token contains characters that no token has".to_owned();
+            return Err(HttpError { kind: HttpErrorKind::Token, detail });
+        }
+        let header = BearerHeader(format!("Bearer {token}"));
         state.derived = Some((header.clone(), now));
         Ok(Some(header))
     }
@@ -84,7 +115,7 @@ mod tests {
     #[test]
     fn a_token_is_derived_again_when_half_of_its_time_is_over() {
         let bearer = Bearer::new(Some(Arc::new(Counting::default())), clock);
-        let header = || bearer.header().unwrap().unwrap().to_str().unwrap().to_owned();
+        let header = || bearer.header().unwrap().unwrap().as_str().to_owned();
         assert_eq!(header(), "Bearer all-0");
         assert_eq!(header(), "Bearer all-0");
         let scope = Scope { operation: Operation::Get, cache: "c".to_owned(), seconds: 300 };

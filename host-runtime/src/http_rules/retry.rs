@@ -1,7 +1,6 @@
 //! When a request is sent again, and after how long.
 
-use super::failures::Failure;
-use super::options::Pause;
+use super::Failure;
 use btdt_ports::{HttpError, RetryPolicy, Timestamp};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -9,8 +8,14 @@ use std::time::Duration;
 /// Nothing is waited for longer than this, whatever a server asks for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// Waits between two attempts.
+pub trait Pause: Send + Sync {
+    /// Returns after `duration`.
+    fn pause(&self, duration: Duration);
+}
+
 /// What became of one attempt.
-pub(super) enum Attempt<T> {
+pub enum Attempt<T> {
     /// An answer that is no reason for another attempt.
     Answer(T),
     /// An answer that may be, and how long its sender asks to wait.
@@ -19,7 +24,7 @@ pub(super) enum Attempt<T> {
 
 impl<T> Attempt<T> {
     /// The same with another answer.
-    pub(super) fn map<U>(self, map: impl FnOnce(T) -> U) -> Attempt<U> {
+    pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Attempt<U> {
         match self {
             Attempt::Answer(answer) => Attempt::Answer(map(answer)),
             Attempt::Busy(answer, asked) => Attempt::Busy(map(answer), asked),
@@ -27,8 +32,25 @@ impl<T> Attempt<T> {
     }
 }
 
+/// What an answer of this status means for further attempts; `asked` is its `Retry-After`.
+pub fn judge<T>(
+    policy: &RetryPolicy,
+    status: u16,
+    asked: Option<&str>,
+    now: Timestamp,
+    value: T,
+) -> Attempt<T> {
+    if !policy.statuses.contains(&status) {
+        return Attempt::Answer(value);
+    }
+    Attempt::Busy(value, asked.and_then(|asked| retry_after(asked, now)))
+}
+
 /// Makes attempts until one succeeds or `policy` allows no more; `used` counts them all.
-pub(super) fn persist<T>(
+///
+/// # Errors
+/// That of the last attempt.
+pub fn persist<T>(
     policy: &RetryPolicy,
     used: &mut u32,
     pause: &dyn Pause,
@@ -49,7 +71,8 @@ pub(super) fn persist<T>(
 }
 
 /// How long to wait after so many attempts.
-pub(super) fn delay(policy: &RetryPolicy, used: u32, asked: Option<Duration>) -> Duration {
+#[must_use]
+pub fn delay(policy: &RetryPolicy, used: u32, asked: Option<Duration>) -> Duration {
     if let Some(asked) = asked {
         return asked.min(LONGEST_PAUSE);
     }
@@ -63,7 +86,8 @@ pub(super) fn delay(policy: &RetryPolicy, used: u32, asked: Option<Duration>) ->
 }
 
 /// The value of `Retry-After`: seconds or a date.
-pub(super) fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+#[must_use]
+pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,14 +1,10 @@
-//! The calls of the operating system that the filesystem backend makes, and nothing else: all
-//! that depends on the platform is in this file.
-//!
-//! Every path is relative to the root of the cache, which is opened once. The last component of
-//! a path is never followed if it is a symbolic link.
+//! The system calls.
 
+use super::{FileInfo, is_not_found};
 use btdt_ports::Timestamp;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Timestamps};
 use rustix::io::Errno;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -19,14 +15,11 @@ const DIRECTORY_MODE: u32 = 0o777;
 /// How often a shared lock is tried for: a collector holds the exclusive one for microseconds.
 const SHARED_LOCK_ATTEMPTS: u32 = 1000;
 
-/// What `stat` tells about a file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FileInfo {
-    pub(super) is_file: bool,
-    pub(super) is_directory: bool,
-    pub(super) size: u64,
-    pub(super) modified: Timestamp,
-}
+/// The error of a call.
+pub(in crate::storage::filesystem) type Error = io::Error;
+
+/// An open file.
+pub(in crate::storage::filesystem) type File = OwnedFd;
 
 impl From<rustix::fs::Stat> for FileInfo {
     #[allow(
@@ -48,13 +41,12 @@ impl From<rustix::fs::Stat> for FileInfo {
     }
 }
 
-/// Whether the error says that there is nothing of that name.
-pub(super) fn is_not_found(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
-}
-
 /// Reads from an open file what there is at an offset, up to the length of the buffer.
-pub(super) fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(in crate::storage::filesystem) fn read_at(
+    file: &File,
+    buffer: &mut [u8],
+    offset: u64,
+) -> io::Result<usize> {
     loop {
         match rustix::io::pread(file, &mut *buffer, offset) {
             Err(Errno::INTR) => {}
@@ -64,16 +56,19 @@ pub(super) fn read_at(file: &OwnedFd, buffer: &mut [u8], offset: u64) -> io::Res
 }
 
 /// The directory of a cache.
-pub(super) struct Root(OwnedFd);
+pub(in crate::storage::filesystem) struct Root(OwnedFd);
 
 impl Root {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(in crate::storage::filesystem) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Root(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
     /// Opens a regular file for reading.
-    pub(super) fn open_file(&self, path: &str) -> io::Result<(OwnedFd, FileInfo)> {
+    pub(in crate::storage::filesystem) fn open_file(
+        &self,
+        path: &str,
+    ) -> io::Result<(File, FileInfo)> {
         // Without NONBLOCK, a FIFO in the place of the file would stop us for ever.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = rustix::fs::openat(&self.0, path, flags, Mode::empty())?;
@@ -89,7 +84,7 @@ impl Root {
 
     /// Appends a regular file to `buffer`: all of it if it has at most `limit` bytes, else only
     /// its first `head` bytes. One `open`, `fstat`, `read` and `close`.
-    pub(super) fn read(
+    pub(in crate::storage::filesystem) fn read(
         &self,
         path: &str,
         limit: u64,
@@ -114,39 +109,43 @@ impl Root {
     }
 
     /// Creates a file that must not be there yet.
-    pub(super) fn write_new(&self, path: &str, content: &[u8]) -> io::Result<()> {
+    pub(in crate::storage::filesystem) fn write_new(
+        &self,
+        path: &str,
+        content: &[u8],
+    ) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(FILE_MODE);
-        let mut file = File::from(rustix::fs::openat(&self.0, path, flags, mode)?);
+        let mut file = std::fs::File::from(rustix::fs::openat(&self.0, path, flags, mode)?);
         file.write_all(content)
     }
 
-    pub(super) fn stat(&self, path: &str) -> io::Result<FileInfo> {
+    pub(in crate::storage::filesystem) fn stat(&self, path: &str) -> io::Result<FileInfo> {
         Ok(rustix::fs::statat(&self.0, path, AtFlags::SYMLINK_NOFOLLOW)?.into())
     }
 
     /// Sets the time of the last change to now. Both times, since then the permission to write
     /// is enough and the file may belong to somebody else.
-    pub(super) fn touch(&self, path: &str) -> io::Result<()> {
+    pub(in crate::storage::filesystem) fn touch(&self, path: &str) -> io::Result<()> {
         let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
         let times = Timestamps { last_access: now, last_modification: now };
         Ok(rustix::fs::utimensat(&self.0, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// Makes a directory that must not be there yet.
-    pub(super) fn make_new_directory(&self, path: &str) -> io::Result<()> {
+    pub(in crate::storage::filesystem) fn make_new_directory(&self, path: &str) -> io::Result<()> {
         Ok(rustix::fs::mkdirat(&self.0, path, Mode::from_raw_mode(DIRECTORY_MODE))?)
     }
 
     /// Makes a directory where it is not there.
-    pub(super) fn make_directory(&self, path: &str) -> io::Result<()> {
+    pub(in crate::storage::filesystem) fn make_directory(&self, path: &str) -> io::Result<()> {
         match self.make_new_directory(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             result => result,
         }
     }
 
-    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+    pub(in crate::storage::filesystem) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
     }
 
@@ -156,7 +155,11 @@ impl Root {
     }
 
     /// Renames a file if the new name is free, in one step where the file system can do that.
-    pub(super) fn rename_to_free_name(&self, from: &str, to: &str) -> io::Result<()> {
+    pub(in crate::storage::filesystem) fn rename_to_free_name(
+        &self,
+        from: &str,
+        to: &str,
+    ) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
             let flags = rustix::fs::RenameFlags::NOREPLACE;
@@ -184,18 +187,18 @@ impl Root {
         }
     }
 
-    pub(super) fn remove_file(&self, path: &str) -> io::Result<()> {
+    pub(in crate::storage::filesystem) fn remove_file(&self, path: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, path, AtFlags::empty())?)
     }
 
     /// Removes a directory if it is empty.
-    pub(super) fn remove_directory(&self, path: &str) -> io::Result<()> {
+    pub(in crate::storage::filesystem) fn remove_directory(&self, path: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, path, AtFlags::REMOVEDIR)?)
     }
 
     /// The names in a directory, apart from those that are not UTF-8, which no name of ours is.
     /// Empty where there is no such directory.
-    pub(super) fn names(&self, path: &str) -> io::Result<Vec<String>> {
+    pub(in crate::storage::filesystem) fn names(&self, path: &str) -> io::Result<Vec<String>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = match rustix::fs::openat(&self.0, path, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(Vec::new()),
@@ -223,8 +226,11 @@ impl Root {
 
     /// Takes a lock on a file; it is created if it can be, and held until the result is dropped.
     /// Waits no longer than a collector takes that looks whether anybody is there.
-    #[cfg(unix)]
-    pub(super) fn lock(&self, path: &str, exclusive: bool) -> io::Result<OwnedFd> {
+    pub(in crate::storage::filesystem) fn lock(
+        &self,
+        path: &str,
+        exclusive: bool,
+    ) -> io::Result<File> {
         use rustix::fs::FlockOperation::{NonBlockingLockExclusive, NonBlockingLockShared};
         let open = |flags| {
             let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -242,11 +248,5 @@ impl Root {
             std::thread::yield_now();
         }
         Ok(file)
-    }
-
-    /// There are no locks here.
-    #[cfg(not(unix))]
-    pub(super) fn lock(&self, _path: &str, _exclusive: bool) -> io::Result<OwnedFd> {
-        Err(Errno::NOTSUP.into())
     }
 }

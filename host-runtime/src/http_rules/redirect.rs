@@ -1,14 +1,15 @@
 //! Where a redirection may lead: no further than the origin, because the token goes along.
 
-use super::failures::{Failure, place};
+use super::failure::{Failure, place};
 use btdt_ports::HttpErrorKind;
-use reqwest::{Method, Url};
+use url::Url;
 
 /// More in a row than this are a circle.
-pub(super) const MAX_REDIRECTS: u32 = 5;
+pub const MAX_REDIRECTS: u32 = 5;
 
 /// Whether a status asks to go elsewhere.
-pub(super) const fn is_redirect(status: u16) -> bool {
+#[must_use]
+pub const fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
@@ -16,9 +17,12 @@ pub(super) const fn is_redirect(status: u16) -> bool {
 ///
 /// It has to be of the same scheme, host and port. The one exception: a request without a body
 /// may go from port 80 to TLS on port 443 of the same host, where the token is safer.
-pub(super) fn follow(
+///
+/// # Errors
+/// [`HttpErrorKind::Redirect`], where the URL that is not followed is named.
+pub fn follow(
     status: u16,
-    method: &Method,
+    method: &str,
     has_body: bool,
     from: &Url,
     location: &str,
@@ -28,7 +32,7 @@ pub(super) fn follow(
         .join(location)
         .map_err(|_| refuse(format!("{} redirects to something that is no URL", place(from))))?;
     let whither = shown(&target);
-    let reads = matches!(*method, Method::GET | Method::HEAD);
+    let reads = matches!(method, "GET" | "HEAD");
     if !reads && !matches!(status, 307 | 308) {
         let from = place(from);
         return Err(refuse(format!("{from} redirects a {method} request to {whither} ({status})")));
@@ -58,23 +62,48 @@ fn shown(url: &Url) -> String {
     url.to_string()
 }
 
+/// The next one after so many redirections would be one too many.
+///
+/// # Errors
+/// [`HttpErrorKind::Redirect`]
+pub fn count(redirects: u32, from: &Url) -> Result<(), Failure> {
+    if redirects < MAX_REDIRECTS {
+        return Ok(());
+    }
+    let detail = format!("{} redirects more than {MAX_REDIRECTS} times", place(from));
+    Err(Failure::lasting(HttpErrorKind::Redirect, detail))
+}
+
+/// Why an upload is not followed to where the answer of this status leads.
+#[must_use]
+pub fn of_upload(status: u16, method: &str, from: &Url, location: &str) -> Failure {
+    match follow(status, method, true, from, location) {
+        Err(failure) => failure,
+        Ok(target) => {
+            let detail =
+                format!("{} redirects an upload, which cannot be repeated", place(&target));
+            Failure::lasting(HttpErrorKind::Redirect, detail)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_the_same_origin() {
-        let go = |status, method: Method, body, from: &str, to: &str| {
-            follow(status, &method, body, &from.parse().unwrap(), to).map(String::from)
+        let go = |status, method: &str, body, from: &str, to: &str| {
+            follow(status, method, body, &from.parse().unwrap(), to).map(String::from)
         };
         for status in [301, 302, 303, 307, 308] {
-            let target = go(status, Method::GET, false, "http://h:1/a/b?c", "../d");
+            let target = go(status, "GET", false, "http://h:1/a/b?c", "../d");
             assert_eq!(target.unwrap(), "http://h:1/d");
         }
-        assert!(go(307, Method::PUT, true, "http://h:1/a", "/b").is_ok());
-        assert!(go(302, Method::PUT, true, "http://h:1/a", "/b").is_err());
-        assert!(go(302, Method::GET, false, "http://h/a", "https://h/b").is_ok());
-        assert!(go(307, Method::PUT, true, "http://h/a", "https://h/b").is_err());
+        assert!(go(307, "PUT", true, "http://h:1/a", "/b").is_ok());
+        assert!(go(302, "PUT", true, "http://h:1/a", "/b").is_err());
+        assert!(go(302, "GET", false, "http://h/a", "https://h/b").is_ok());
+        assert!(go(307, "PUT", true, "http://h/a", "https://h/b").is_err());
         let elsewhere = [
             ("http://h/", "http://h:81/"),
             ("http://h/", "http://g/"),
@@ -86,10 +115,10 @@ mod tests {
             ("https://h/", "https://[/"),
         ];
         for (from, to) in elsewhere {
-            let failure = go(302, Method::GET, false, from, to).unwrap_err();
+            let failure = go(302, "GET", false, from, to).unwrap_err();
             assert_eq!(failure.error.kind, HttpErrorKind::Redirect, "{from} -> {to}");
         }
-        let named = go(302, Method::GET, false, "https://h/", "https://u:secret@g/x?token=secret");
+        let named = go(302, "GET", false, "https://h/", "https://u:secret@g/x?token=secret");
         let detail = named.unwrap_err().error.detail;
         assert!(detail.contains("https://g/x") && !detail.contains("secret"), "{detail}");
     }

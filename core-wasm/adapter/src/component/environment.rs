@@ -1,0 +1,34 @@
+//! Clock, randomness and messages.
+
+use super::Adapter;
+use super::wit::{environment, types};
+use btdt_host_runtime::{clock, messages, random};
+use btdt_ports::Severity;
+use std::io::{self, Write};
+
+impl environment::Guest for Adapter {
+    fn now() -> types::Timestamp {
+        clock::now().into()
+    }
+
+    fn random() -> u64 {
+        random::random()
+    }
+
+    fn log(severity: environment::Severity, message: String) {
+        let severity = match severity {
+            environment::Severity::Debug => Severity::Debug,
+            environment::Severity::Warning => Severity::Warning,
+            environment::Severity::Error => Severity::Error,
+        };
+        log(severity, &message);
+    }
+}
+
+/// Writes a message to standard error, as the native command line does.
+pub(super) fn log(severity: Severity, message: &str) {
+    if let Some(line) = messages::line(severity, message) {
+        // There is no other place to say that messages cannot be written.
+        let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    }
+}

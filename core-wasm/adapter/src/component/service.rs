@@ -1,0 +1,139 @@
+//! The bodies of requests and answers, between the streams of the runtime and the caches.
+
+use super::archive::{IncomingArchive, OutgoingArchive};
+use super::objects::{ObjectsOfCache, OpenedObject};
+use super::own::service;
+use super::places::storage;
+use super::streams::{StreamReader, StreamWriter};
+use super::wit::{archive, objects, types};
+use super::{Adapter, server};
+use btdt_host_runtime::archive::{StreamFault, TarArchive, WriteFault, write_compressed};
+use btdt_host_runtime::coding::{CodingFault, decompress};
+use btdt_host_runtime::storage::Codec;
+use btdt_host_runtime::storage::codec::max_stored_size;
+use btdt_host_runtime::transfer::{StoredForms, StoredPutError};
+use btdt_ports::{IoErrorKind, ObjectFault, ObjectKind, Objects};
+use service::TransferFault;
+use std::io::{Read, Write};
+use wasip2::io::streams::{InputStream, OutputStream};
+
+/// Bytes of a stored object that are read at once.
+const BLOCK: u64 = 512 << 10;
+
+impl service::Guest for Adapter {
+    fn add_cache(name: String, path: Vec<u8>) -> Result<(), service::OpenFault> {
+        server::add_cache(name, storage(path)?);
+        Ok(())
+    }
+
+    fn trust(keys: service::Keys) -> Result<(), service::KeyFault> {
+        server::trust(keys)
+    }
+
+    fn receive_bytes(
+        body: InputStream,
+        coding: objects::StoredCodec,
+        limit: u64,
+    ) -> Result<Vec<u8>, TransferFault> {
+        let received = receive(body, limit)?;
+        decompress(received, coding.into(), limit).map_err(|fault| match fault {
+            CodingFault::Invalid => TransferFault::Malformed,
+            CodingFault::TooLarge => TransferFault::TooLarge,
+        })
+    }
+
+    fn receive_chunk(
+        body: InputStream,
+        objects: objects::ObjectStoreBorrow<'_>,
+        digest: types::Digest,
+        limit: u64,
+    ) -> Result<objects::PutOutcome, TransferFault> {
+        let stored = receive(body, max_stored_size(limit))?;
+        let objects = &objects.get::<ObjectsOfCache>().0;
+        let kept = objects.put_stored(
+            ObjectKind::Chunk,
+            &digest.into(),
+            &stored,
+            limit,
+            &mut Codec::new(),
+        );
+        kept.map(Into::into).map_err(|error| match error {
+            StoredPutError::Fault(ObjectFault::TooLarge) => TransferFault::TooLarge,
+            StoredPutError::Fault(fault) => TransferFault::Object(fault.into()),
+            StoredPutError::Io(error) if error.kind == IoErrorKind::TooLarge => {
+                TransferFault::TooLarge
+            }
+            StoredPutError::Io(error) => TransferFault::Storage(error.into()),
+        })
+    }
+
+    fn receive_archive(
+        body: InputStream,
+        coding: objects::StoredCodec,
+        objects: objects::ObjectStoreBorrow<'_>,
+        limit: u64,
+    ) -> Result<archive::ArchiveReader, archive::ArchiveFault> {
+        let sink = objects.get::<ObjectsOfCache>().0.sink();
+        let reader = Box::new(StreamReader::new(body));
+        let archive = TarArchive::new(reader, coding.into(), sink, limit)?;
+        Ok(archive::ArchiveReader::new(IncomingArchive::new(archive)))
+    }
+
+    fn send_stored(
+        object: objects::Opened,
+        offset: u64,
+        length: u64,
+        to: OutputStream,
+    ) -> Result<(), TransferFault> {
+        let object = object.into_inner::<OpenedObject>().0;
+        let mut to = StreamWriter::new(to);
+        let mut block = vec![0; usize::try_from(length.min(BLOCK)).unwrap_or(0)];
+        let mut sent = 0;
+        while sent < length {
+            let wanted = usize::try_from((length - sent).min(BLOCK)).unwrap_or(0);
+            let read = object.read_at(&mut block[..wanted], offset + sent);
+            let read =
+                read.map_err(|error| TransferFault::Object(ObjectFault::Unreadable(error).into()))?;
+            if read == 0 {
+                // It was longer when it was opened.
+                return Err(TransferFault::Object(types::ObjectFault::Damaged(
+                    types::Damage::Length,
+                )));
+            }
+            to.write_all(&block[..read]).map_err(|_| TransferFault::Interrupted)?;
+            sent += read as u64;
+        }
+        to.flush().map_err(|_| TransferFault::Interrupted)
+    }
+
+    fn send_archive(
+        plan: archive::ArchivePlan,
+        coding: objects::StoredCodec,
+        to: OutputStream,
+    ) -> Result<(), TransferFault> {
+        // The root's mode and time are not for the directory that somebody unpacks it in.
+        let plan = plan.into_inner::<OutgoingArchive>().into_plan().without_root();
+        let mut to = StreamWriter::new(to);
+        let mut reader = plan.into_reader().map_err(|fault| unreadable(&fault))?;
+        write_compressed(&mut reader, coding.into(), &mut to).map_err(|fault| match fault {
+            WriteFault::Stream(fault) => unreadable(&fault),
+            WriteFault::Output(_) => TransferFault::Interrupted,
+        })?;
+        to.flush().map_err(|_| TransferFault::Interrupted)
+    }
+}
+
+/// A body of at most `limit` bytes, as it comes.
+fn receive(body: InputStream, limit: u64) -> Result<Vec<u8>, TransferFault> {
+    let mut received = Vec::new();
+    let mut reader = StreamReader::new(body).take(limit.saturating_add(1));
+    reader.read_to_end(&mut received).map_err(|_| TransferFault::Interrupted)?;
+    if received.len() as u64 > limit { Err(TransferFault::TooLarge) } else { Ok(received) }
+}
+
+fn unreadable(fault: &StreamFault) -> TransferFault {
+    match fault {
+        StreamFault::Plan => TransferFault::Malformed,
+        StreamFault::Chunk { fault, .. } => TransferFault::Object((*fault).into()),
+    }
+}

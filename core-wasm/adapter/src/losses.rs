@@ -1,0 +1,272 @@
+//! What WASI cannot do, and whom that matters to.
+
+use btdt_ports::{DirectoryState, Existing, MaterializeBatch};
+use std::fmt::Write as _;
+
+/// Said once where trees are stored.
+pub(crate) const MODES_NOT_STORED: &str =
+    "This runtime does not tell permission bits: new files are stored without them (docs/wasi.md)";
+
+/// Names that a message has at most.
+const MOST_NAMES: usize = 3;
+
+/// The bits that let somebody run a file.
+const EXECUTABLE: u32 = 0o111;
+/// The bits that let everybody read, without which something is meant for few.
+const READABLE: u32 = 0o444;
+/// The bit that lets the owner write.
+const OWNER_WRITES: u32 = 0o200;
+
+/// Paths of which some are named.
+#[derive(Debug, Default)]
+struct Tally {
+    count: u64,
+    names: Vec<String>,
+}
+
+impl Tally {
+    fn add(&mut self, path: impl FnOnce() -> Vec<u8>) {
+        self.count += 1;
+        if self.names.len() < MOST_NAMES {
+            self.names.push(String::from_utf8_lossy(&path()).into_owned());
+        }
+    }
+
+    /// How many of what there are, and the names of some; `None` where there are none.
+    fn describe(&self, one: &str, many: &str) -> Option<String> {
+        let noun = match self.count {
+            0 => return None,
+            1 => one,
+            _ => many,
+        };
+        let mut text = format!("{} {noun} ({}", self.count, self.names.join(", "));
+        if self.count > self.names.len() as u64 {
+            text.push_str(", …");
+        }
+        text.push(')');
+        Some(text)
+    }
+}
+
+/// What a restore does not bring back.
+#[derive(Debug, Default)]
+pub(crate) struct RestoreLosses {
+    /// Parent and name of each directory of the plan, to make paths of.
+    directories: Vec<(u32, Vec<u8>)>,
+    /// Files that should be executable.
+    executable: Tally,
+    /// Files and directories that not everybody should be able to read, or nobody to change.
+    restricted: Tally,
+    /// Symbolic links to absolute paths.
+    links: Tally,
+}
+
+impl RestoreLosses {
+    /// Notes what of a batch is going to be lost, and removes from it what no runtime can do.
+    pub(crate) fn take_from(&mut self, batch: &mut MaterializeBatch) {
+        for directory in &batch.directories {
+            let number = self.directories.len() as u32;
+            self.directories.push((directory.parent, directory.name.clone()));
+            // One that is there may well have the right mode, which is left alone.
+            let is_made =
+                matches!(directory.state, DirectoryState::Absent | DirectoryState::Obstructed);
+            if is_made && directory.mode.is_some_and(is_restricted) {
+                let path = path(&self.directories, Some(number), b"");
+                self.restricted.add(|| path);
+            }
+        }
+        for file in &batch.files {
+            // What is only compared is mostly kept, with the mode that it has.
+            if file.existing == Existing::Compare {
+                continue;
+            }
+            let Some(mode) = file.mode else { continue };
+            let path = || path(&self.directories, file.directory, &file.name);
+            if mode & EXECUTABLE != 0 {
+                self.executable.add(path);
+            } else if is_restricted(mode) {
+                self.restricted.add(path);
+            }
+        }
+        // `symlink-at` of WASI has to refuse absolute targets. Whatever is in the place of such a
+        // link stays there: it may be the link itself, which WASI cannot read either.
+        let RestoreLosses { directories, links, .. } = self;
+        batch.symlinks.retain(|link| {
+            let is_absolute = link.target.starts_with(b"/");
+            if is_absolute {
+                links.add(|| path(directories, Some(link.directory), &link.name));
+            }
+            !is_absolute
+        });
+    }
+
+    /// What the user is told: one line about each kind of loss.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        let modes = [
+            self.executable.describe(
+                "file that should be executable is not",
+                "files that should be executable are not",
+            ),
+            self.restricted.describe(
+                "file or directory that should be private or read-only is not",
+                "files or directories that should be private or read-only are not",
+            ),
+        ];
+        let mut messages = Vec::new();
+        let mut text = String::new();
+        for part in modes.into_iter().flatten() {
+            let separator = if text.is_empty() { ":" } else { "," };
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{separator} {part}");
+        }
+        if !text.is_empty() {
+            messages.push(format!("This runtime cannot set permission bits{text} (docs/wasi.md)"));
+        }
+        let links = self
+            .links
+            .describe("symbolic link to an absolute path", "symbolic links to absolute paths");
+        messages
+            .extend(links.map(|links| format!("This runtime cannot make {links} (docs/wasi.md)")));
+        messages
+    }
+}
+
+/// Whether a mode keeps somebody from something that the mode of new files allows.
+fn is_restricted(mode: u32) -> bool {
+    mode & READABLE != READABLE || mode & OWNER_WRITES == 0
+}
+
+fn path(directories: &[(u32, Vec<u8>)], directory: Option<u32>, name: &[u8]) -> Vec<u8> {
+    let mut parts = vec![name];
+    let mut next = directory;
+    // Each directory follows its parent, and number 0 is its own.
+    while let Some(number) = next {
+        let Some((parent, name)) = directories.get(number as usize) else { break };
+        parts.push(name);
+        next = (*parent < number).then_some(*parent);
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.reverse();
+    let path = parts.join(&b'/');
+    if path.is_empty() { b".".to_vec() } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use btdt_ports::{DirectoryPlan, FilePlan, SymlinkPlan, Timestamp};
+
+    const TIME: Timestamp = Timestamp { seconds: 0, nanoseconds: 0 };
+
+    fn directory(parent: u32, name: &str, mode: u32) -> DirectoryPlan {
+        DirectoryPlan {
+            parent,
+            name: name.into(),
+            state: DirectoryState::Absent,
+            mode: Some(mode),
+            modified: TIME,
+        }
+    }
+
+    fn file(directory: u32, name: &str, mode: Option<u32>) -> FilePlan {
+        FilePlan {
+            directory: Some(directory),
+            name: name.into(),
+            existing: Existing::Absent,
+            mode,
+            modified: TIME,
+            size: 0,
+        }
+    }
+
+    fn link(name: &str, target: &str) -> SymlinkPlan {
+        SymlinkPlan {
+            directory: 0,
+            name: name.into(),
+            replace: true,
+            target: target.into(),
+            modified: TIME,
+        }
+    }
+
+    #[test]
+    fn what_loses_nothing_is_not_mentioned() {
+        let mut losses = RestoreLosses::default();
+        let mut batch = MaterializeBatch {
+            directories: vec![directory(0, "", 0o755), directory(0, "a", 0o775)],
+            files: vec![file(0, "b", Some(0o644)), file(1, "c", Some(0o664)), file(1, "d", None)],
+            symlinks: vec![link("e", "../b")],
+            ..MaterializeBatch::default()
+        };
+        let before = batch.clone();
+        losses.take_from(&mut batch);
+        assert_eq!(losses.messages(), Vec::<String>::new());
+        assert_eq!(batch, before);
+    }
+
+    #[test]
+    fn paths_go_over_batches_and_three_are_named() {
+        let mut losses = RestoreLosses::default();
+        let mut batch = MaterializeBatch {
+            directories: vec![directory(0, "", 0o755), directory(0, "bin", 0o755)],
+            files: vec![file(1, "a", Some(0o755)), file(1, "b", Some(0o700))],
+            ..MaterializeBatch::default()
+        };
+        losses.take_from(&mut batch);
+        let mut batch = MaterializeBatch {
+            directories: vec![directory(1, "x", 0o700)],
+            files: vec![
+                file(2, "c", Some(0o100)),
+                file(2, "d", Some(0o111)),
+                file(0, "secret", Some(0o600)),
+                file(0, "fixed", Some(0o444)),
+            ],
+            ..MaterializeBatch::default()
+        };
+        losses.take_from(&mut batch);
+        let expected = "This runtime cannot set permission bits: 4 files that should be executable \
+                        are not (bin/a, bin/b, bin/x/c, …), 3 files or directories that should be \
+                        private or read-only are not (bin/x, secret, fixed) (docs/wasi.md)";
+        assert_eq!(losses.messages(), [expected]);
+    }
+
+    #[test]
+    fn a_file_as_the_root_is_named() {
+        let mut losses = RestoreLosses::default();
+        let root = FilePlan { directory: None, ..file(0, "", Some(0o755)) };
+        let mut batch = MaterializeBatch { files: vec![root], ..MaterializeBatch::default() };
+        losses.take_from(&mut batch);
+        let expected = "This runtime cannot set permission bits: 1 file that should be executable \
+                        is not (.) (docs/wasi.md)";
+        assert_eq!(losses.messages(), [expected]);
+    }
+
+    #[test]
+    fn what_is_there_already_is_left_out() {
+        let mut losses = RestoreLosses::default();
+        let kept = FilePlan { existing: Existing::Compare, ..file(0, "a", Some(0o755)) };
+        let present = DirectoryPlan { state: DirectoryState::Outdated, ..directory(0, "", 0o700) };
+        let mut batch = MaterializeBatch {
+            directories: vec![present],
+            files: vec![kept],
+            ..MaterializeBatch::default()
+        };
+        losses.take_from(&mut batch);
+        assert_eq!(losses.messages(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn absolute_links_are_left_out_of_the_plan() {
+        let mut losses = RestoreLosses::default();
+        let mut batch = MaterializeBatch {
+            directories: vec![directory(0, "", 0o755)],
+            symlinks: vec![link("python", "/usr/bin/python3"), link("l", "x")],
+            ..MaterializeBatch::default()
+        };
+        losses.take_from(&mut batch);
+        assert_eq!(batch.symlinks, [link("l", "x")]);
+        let expected = "This runtime cannot make 1 symbolic link to an absolute path (python) \
+                        (docs/wasi.md)";
+        assert_eq!(losses.messages(), [expected]);
+    }
+}

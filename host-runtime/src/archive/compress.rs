@@ -1,0 +1,53 @@
+//! Archives compressed on their way out.
+
+use super::{Compression, StreamFault, TarReader};
+use flate2::write::GzEncoder;
+use std::io::{self, Write};
+
+/// A level at which one core keeps up with most networks.
+const ZSTD_LEVEL: i32 = 1;
+
+/// Why an archive was not written to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteFault {
+    /// It cannot be read.
+    #[error(transparent)]
+    Stream(#[from] StreamFault),
+    /// It is not taken.
+    #[error(transparent)]
+    Output(#[from] io::Error),
+}
+
+/// Writes all of an archive, compressed as stated. Does not flush `to`.
+///
+/// # Errors
+/// See [`WriteFault`].
+pub fn write_compressed(
+    reader: &mut TarReader,
+    compression: Compression,
+    to: &mut impl Write,
+) -> Result<(), WriteFault> {
+    match compression {
+        Compression::None => copy(reader, to),
+        Compression::Gzip => {
+            let mut encoder = GzEncoder::new(to, flate2::Compression::fast());
+            copy(reader, &mut encoder)?;
+            encoder.finish()?;
+            Ok(())
+        }
+        Compression::Zstd => {
+            let mut encoder = zstd::Encoder::new(to, ZSTD_LEVEL)?;
+            copy(reader, &mut encoder)?;
+            encoder.finish()?;
+            Ok(())
+        }
+    }
+}
+
+fn copy(reader: &mut TarReader, to: &mut impl Write) -> Result<(), WriteFault> {
+    let mut block = Vec::new();
+    while reader.next_block(&mut block)? {
+        to.write_all(&block)?;
+    }
+    Ok(())
+}

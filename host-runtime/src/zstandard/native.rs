@@ -1,0 +1,80 @@
+//! The C library.
+
+use std::io::{self, BufRead, Cursor, Read};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
+
+/// Tables smaller than level 3 has them (2^17 and 2^16 entries), so that they stay in the cache
+/// of a core next to the content: measured on 626 chunks of a `node_modules`, 14 % less time for
+/// 1 % more bytes. Binary logarithms.
+const HASH_LOG: u32 = 16;
+const CHAIN_LOG: u32 = 14;
+
+/// The level to which those tables belong.
+const TUNED_LEVEL: i32 = 3;
+
+/// Makes frames.
+pub(crate) struct Compressor(CCtx<'static>);
+
+impl Compressor {
+    /// A compressor of a level of zstd; `None` where there is no memory for it.
+    pub(crate) fn new(level: i32) -> Option<Self> {
+        let mut context = CCtx::try_create()?;
+        context.set_parameter(CParameter::CompressionLevel(level)).ok()?;
+        if level == TUNED_LEVEL {
+            context.set_parameter(CParameter::HashLog(HASH_LOG)).ok()?;
+            context.set_parameter(CParameter::ChainLog(CHAIN_LOG)).ok()?;
+        }
+        // The digest is the checksum; the content size lets a reader that has only the payload
+        // allocate once.
+        context.set_parameter(CParameter::ChecksumFlag(false)).ok()?;
+        context.set_parameter(CParameter::ContentSizeFlag(true)).ok()?;
+        Some(Compressor(context))
+    }
+
+    /// Appends the frame of `raw`; its size, or `None` where that did not succeed.
+    pub(crate) fn append(&mut self, raw: &[u8], output: &mut Vec<u8>) -> Option<usize> {
+        let start = output.len();
+        output.reserve(zstd_safe::compress_bound(raw.len()));
+        let mut target = Cursor::new(&mut *output);
+        target.set_position(start as u64);
+        let size = self.0.compress2(&mut target, raw).ok()?;
+        output.truncate(start + size);
+        Some(size)
+    }
+}
+
+/// Undoes frames.
+pub(crate) struct Decompressor(DCtx<'static>);
+
+impl Decompressor {
+    /// A decompressor; `None` where there is no memory for it.
+    pub(crate) fn new() -> Option<Self> {
+        DCtx::try_create().map(Decompressor)
+    }
+
+    /// Puts the content of `frames` into `output`, which is empty: `size` bytes, or else there may
+    /// be another number of them, or `None`.
+    pub(crate) fn decompress(
+        &mut self,
+        frames: &[u8],
+        size: usize,
+        output: &mut Vec<u8>,
+    ) -> Option<()> {
+        output.reserve_exact(size);
+        self.0.decompress(output, frames).ok().map(drop)
+    }
+}
+
+/// The size of the content that the first frame states, if it does; an error where there is no
+/// frame.
+pub(crate) fn stated_size(frames: &[u8]) -> Result<Option<u64>, ()> {
+    zstd_safe::get_frame_content_size(frames).map_err(drop)
+}
+
+/// Reads the content of frames whose windows are no larger than two to the power of
+/// `max_window_log`.
+pub(crate) fn reader<R: BufRead>(frames: R, max_window_log: u32) -> io::Result<impl Read> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(frames)?;
+    decoder.window_log_max(max_window_log)?;
+    Ok(decoder)
+}

@@ -1,0 +1,98 @@
+//! A library in Rust.
+
+use std::io::{self, BufRead, Read};
+use structured_zstd::decoding::{
+    ContentChecksum, FrameContentSize, FrameDecoder, StreamingDecoder, read_frame_content_size,
+};
+use structured_zstd::encoding::{CompressionLevel, FrameCompressor};
+
+/// Lets something pass between threads that only counts references to itself.
+struct OnlyThread<T>(T);
+
+#[cfg(target_feature = "atomics")]
+compile_error!("`OnlyThread` is for targets without threads");
+
+// SAFETY: there is one thread only, as the check above says.
+unsafe impl<T> Send for OnlyThread<T> {}
+
+impl<T: Read> Read for OnlyThread<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+/// Makes frames.
+pub(crate) struct Compressor {
+    frames: OnlyThread<FrameCompressor>,
+    /// The frame that was made last.
+    frame: Vec<u8>,
+}
+
+impl Compressor {
+    /// A compressor of a level of zstd.
+    pub(crate) fn new(level: i32) -> Option<Self> {
+        let mut frames: FrameCompressor = FrameCompressor::new(CompressionLevel::Level(level));
+        // The digest is the checksum; the content size lets a reader that has only the payload
+        // allocate once.
+        frames.set_content_checksum(false);
+        frames.set_content_size_flag(true);
+        Some(Compressor { frames: OnlyThread(frames), frame: Vec::new() })
+    }
+
+    /// Appends the frame of `raw`; its size.
+    pub(crate) fn append(&mut self, raw: &[u8], output: &mut Vec<u8>) -> Option<usize> {
+        self.frames.0.compress_independent_frame_into(raw, &mut self.frame);
+        output.extend_from_slice(&self.frame);
+        Some(self.frame.len())
+    }
+}
+
+/// Undoes frames.
+pub(crate) struct Decompressor(OnlyThread<FrameDecoder>);
+
+impl Decompressor {
+    /// A decompressor.
+    pub(crate) fn new() -> Option<Self> {
+        Some(Decompressor(OnlyThread(verifying())))
+    }
+
+    /// Puts the content of `frames` into `output`, which is empty: `size` bytes, or else there may
+    /// be another number of them, or `None`.
+    pub(crate) fn decompress(
+        &mut self,
+        frames: &[u8],
+        size: usize,
+        output: &mut Vec<u8>,
+    ) -> Option<()> {
+        output.resize(size, 0);
+        let written = self.0.0.decode_all(frames, output).ok()?;
+        output.truncate(written);
+        Some(())
+    }
+}
+
+fn verifying() -> FrameDecoder {
+    let mut decoder = FrameDecoder::new();
+    decoder.set_content_checksum(ContentChecksum::Verify);
+    decoder
+}
+
+/// The size of the content that the first frame states, if it does; an error where there is no
+/// frame.
+pub(crate) fn stated_size(frames: &[u8]) -> Result<Option<u64>, ()> {
+    match read_frame_content_size(frames).map_err(drop)? {
+        FrameContentSize::Known(size) => Ok(Some(size)),
+        FrameContentSize::Unknown => Ok(None),
+    }
+}
+
+/// Reads the content of frames whose windows are no larger than two to the power of
+/// `max_window_log`.
+pub(crate) fn reader<R>(frames: R, max_window_log: u32) -> io::Result<impl Read>
+where
+    R: BufRead,
+{
+    let mut decoder = verifying();
+    decoder.set_max_window_size(1 << max_window_log).map_err(io::Error::other)?;
+    Ok(OnlyThread(StreamingDecoder::new_with_decoder(frames, decoder)))
+}

@@ -1,0 +1,141 @@
+//! Hosts that do not know permission bits, as those on WASI do not: an entry that another host has
+//! stored loses none of its bits to them.
+
+use crate::support::{Cache, World, at, snapshot, tree};
+use btdt_core::hash::hash;
+use btdt_core::restore::Outcome;
+use btdt_host_runtime::transfer::{Sink, Source};
+use btdt_host_runtime::tree::memory::{MemoryMaterializer, MemoryPacker, MemoryTree};
+use btdt_ports::{
+    Algorithm, CutSizes, Digest, Entry, FollowLinks, IoError, MaterializeError, Placement, Tree,
+};
+
+/// A tree whose entries have no modes.
+struct Modeless<'tree>(&'tree MemoryTree);
+
+fn without_mode(entry: Entry) -> Entry {
+    Entry { mode: None, ..entry }
+}
+
+impl Tree for Modeless<'_> {
+    type Sink = Sink;
+    type Source = Source;
+    type Packer = MemoryPacker;
+    type Materializer = MemoryMaterializer;
+
+    fn root(&self) -> Result<Option<Entry>, IoError> {
+        Ok(self.0.root()?.map(without_mode))
+    }
+
+    fn read_directories(
+        &self,
+        paths: &[Vec<u8>],
+        follow: FollowLinks,
+    ) -> Vec<Result<Vec<Entry>, IoError>> {
+        let listed = self.0.read_directories(paths, follow).into_iter();
+        listed.map(|entries| Ok(entries?.into_iter().map(without_mode).collect())).collect()
+    }
+
+    fn read_file(&self, path: &[u8], limit: u64) -> Result<Vec<u8>, IoError> {
+        self.0.read_file(path, limit)
+    }
+
+    fn digest_files(
+        &self,
+        paths: &[Vec<u8>],
+        algorithm: Algorithm,
+        follow: FollowLinks,
+    ) -> Vec<Result<Digest, IoError>> {
+        self.0.digest_files(paths, algorithm, follow)
+    }
+
+    fn pack(&self, sink: &Sink, sizes: CutSizes) -> Result<MemoryPacker, IoError> {
+        self.0.pack(sink, sizes)
+    }
+
+    fn materialize(
+        &self,
+        sources: &[&Source],
+        placement: Placement,
+    ) -> Result<MemoryMaterializer, MaterializeError> {
+        self.0.materialize(sources, placement)
+    }
+}
+
+fn modes(tree: &impl Tree, directory: &str) -> Vec<(String, Option<u32>)> {
+    let listed = tree.read_directories(&[directory.as_bytes().to_vec()], FollowLinks::Never);
+    let entries = listed.into_iter().flat_map(|entries| entries.unwrap());
+    entries.map(|entry| (String::from_utf8(entry.name).unwrap(), entry.mode)).collect()
+}
+
+#[test]
+fn a_round_trip_keeps_the_modes_of_the_entry() {
+    let cache = Cache::new();
+    let source = tree(&[("bin/", b""), ("data", b"1")]);
+    source.insert_file(b"bin/run", b"#!/bin/sh", 0o750, at(50)).unwrap();
+    cache.store("k", &source);
+
+    // What a host without modes makes of it, with something changed and something new.
+    let (_, copy) = cache.restore("k").unwrap();
+    copy.remove(b"data");
+    copy.insert_file(b"data", b"2", 0o600, at(60)).unwrap();
+    copy.insert_file(b"new", b"", 0o600, at(61)).unwrap();
+    cache.store("k", &Modeless(&copy));
+
+    let (_, restored) = cache.restore("k").unwrap();
+    assert_eq!(modes(&restored, "bin"), [("run".to_owned(), Some(0o750))]);
+    let [bin, data, new] = ["bin", "data", "new"].map(str::to_owned);
+    let default = modes(&restored, "").pop().unwrap().1;
+    let expected = [(bin, Some(0o700)), (data, Some(0o644)), (new, default)];
+    assert_eq!(modes(&restored, ""), expected);
+    assert_eq!(restored.read_file(b"data", 10), Ok(b"2".to_vec()));
+}
+
+#[test]
+fn a_first_store_and_a_damaged_entry_give_no_modes_and_do_no_harm() {
+    let cache = Cache::new();
+    let source = tree(&[("a", b"alpha")]);
+    let summary = cache.store("k", &Modeless(&source));
+    assert!(cache.manifest(summary.manifest).lacks_modes());
+
+    let native = cache.store("k", &source);
+    assert!(!cache.manifest(native.manifest).lacks_modes());
+    cache.remove(btdt_ports::ObjectKind::Manifest, native.manifest);
+    let again = cache.store("k", &Modeless(&source));
+    assert_eq!(again.manifest, summary.manifest);
+}
+
+#[test]
+fn what_is_there_is_not_written_again_for_modes_that_nobody_can_see() {
+    let cache = Cache::new();
+    let source = tree(&[("bin/", b""), ("bin/run", b"#!/bin/sh"), ("data", b"1")]);
+    cache.store("k", &source);
+    let copy = tree(&[("bin/", b""), ("bin/run", b"#!/bin/sh"), ("data", b"1")]);
+    let outcome = cache.try_restore("k", &Modeless(&copy)).unwrap();
+    let Outcome::Restored { summary, .. } = outcome else { panic!("a miss") };
+    assert_eq!((summary.files_written, summary.bytes_written), (0, 0));
+    assert_eq!(snapshot(&copy), snapshot(&source));
+}
+
+#[test]
+fn a_hash_says_where_it_does_not_know_what_is_executable() {
+    let world = World::new();
+    let files: &[(&str, &[u8])] = &[("bin/", b""), ("bin/run", b"#!/bin/sh")];
+    let (source, empty) = (tree(files), tree(&[]));
+    let file = MemoryTree::new();
+    file.insert_file(b"", b"content", 0o644, at(1)).unwrap();
+    let hashed = |trees: &[&Modeless<'_>], algorithm| hash(trees, algorithm, &world).unwrap();
+    let (modeless, empty, file) = (Modeless(&source), Modeless(&empty), Modeless(&file));
+
+    let known = hash(&[&source], Algorithm::Sha256, &world).unwrap();
+    assert_eq!(world.warnings(), [""; 0]);
+    assert_eq!(hashed(&[&modeless], Algorithm::Sha256), known);
+    world.expect_warning(&["executable"]);
+    hashed(&[&file, &empty], Algorithm::Sha256);
+    world.expect_warning(&["executable"]);
+    // Nobody's guess counts in these.
+    hashed(&[&file], Algorithm::Sha256);
+    hashed(&[&empty], Algorithm::Sha256);
+    hashed(&[&modeless], Algorithm::Blake3);
+    assert_eq!(world.warnings(), [""; 0]);
+}
