@@ -36,7 +36,9 @@ pub fn write_compressed(
             encoder.finish()?;
             Ok(())
         }
-        Compression::Zstd => zstandard::write_frame(to, ZSTD_LEVEL, |encoder| copy(reader, encoder)),
+        Compression::Zstd => {
+            zstandard::write_frame(to, ZSTD_LEVEL, |encoder| copy(reader, encoder))
+        }
     }
 }
 
