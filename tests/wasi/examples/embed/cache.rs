@@ -1,9 +1,8 @@
-//! A cache in memory: what `btdt:cache/objects` and `btdt:cache/records` promise, as far as storing
-//! and restoring need it. What is left out is for `clean-cache`, `verify-cache` and the server.
+//! A cache in memory: what `btdt:cache/objects` and `btdt:cache/records` promise.
 
 use crate::bindings::btdt::cache::{objects, records, types};
 use crate::{Absent, Host, now};
-use objects::{ObjectKind, PutOutcome};
+use objects::{AsideObject, ObjectInfo, ObjectKind, ObjectName, PutOutcome};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,11 +23,23 @@ pub struct Records(pub(crate) Cache);
 
 #[derive(Default)]
 struct Contents {
-    /// By kind and SHA-256. A host may keep the content compressed, encrypted or elsewhere, as
-    /// long as `get` gives back what was `put`.
-    objects: BTreeMap<(u8, [u64; 4]), Vec<u8>>,
+    /// What is live, and what a sweep of that name has set aside.
+    objects: BTreeMap<(Option<String>, Name), Object>,
     /// Value and last access by name.
     records: BTreeMap<String, (Vec<u8>, Timestamp)>,
+}
+
+/// Kind and SHA-256.
+type Name = (u8, [u64; 4]);
+
+struct Object {
+    kind: ObjectKind,
+    digest: Digest,
+    /// As it is kept: compressed, encrypted or elsewhere, if a host likes, as long as `get` gives
+    /// back what was `put`.
+    content: Vec<u8>,
+    /// When it was written or touched.
+    modified: Timestamp,
 }
 
 /// SHA-256, as it crosses the boundary.
@@ -44,6 +55,22 @@ fn words(digest: Digest) -> [u64; 4] {
     [digest.a, digest.b, digest.c, digest.d]
 }
 
+fn live(kind: ObjectKind, digest: Digest) -> (Option<String>, Name) {
+    (None, (kind as u8, words(digest)))
+}
+
+fn aside(object: &AsideObject) -> (Option<String>, Name) {
+    (Some(object.sweep.clone()), (object.kind as u8, words(object.digest)))
+}
+
+impl Object {
+    /// Nothing leaves a cache unverified.
+    fn verified(&self) -> Result<&Vec<u8>, ObjectFault> {
+        let intact = words(digest(&self.content)) == words(self.digest);
+        if intact { Ok(&self.content) } else { Err(ObjectFault::Damaged(Damage::Content)) }
+    }
+}
+
 impl Cache {
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -54,26 +81,26 @@ impl Cache {
     pub(crate) fn put(&self, kind: ObjectKind, content: Vec<u8>) -> PutOutcome {
         let digest = digest(&content);
         let stored_size = content.len() as u64;
-        let former = self.contents().objects.insert((kind as u8, words(digest)), content);
+        let object = Object { kind, digest, content, modified: now() };
+        let former = self.contents().objects.insert(live(kind, digest), object);
         PutOutcome { digest, stored_size, new: former.is_none() }
     }
 
-    /// The content of an object: nothing leaves a cache unverified.
-    pub(crate) fn get(&self, kind: ObjectKind, name: Digest) -> Result<Vec<u8>, ObjectFault> {
+    /// The content of an object, live or set aside.
+    pub(crate) fn get(&self, kind: ObjectKind, digest: Digest) -> Result<Vec<u8>, ObjectFault> {
         let contents = self.contents();
-        let content = contents.objects.get(&(kind as u8, words(name)));
-        let content = content.ok_or(ObjectFault::Missing)?;
-        if words(digest(content)) != words(name) {
-            return Err(ObjectFault::Damaged(Damage::Content));
-        }
-        Ok(content.clone())
+        let name = live(kind, digest);
+        let anywhere = || contents.objects.iter().find(|((_, other), _)| *other == name.1);
+        let object = contents.objects.get(&name).or_else(|| Some(anywhere()?.1));
+        object.ok_or(ObjectFault::Missing)?.verified().cloned()
     }
 
     /// Flips a bit in a chunk, as a broken disk does.
     pub(crate) fn damage_a_chunk(&self) {
-        let first = (ObjectKind::Chunk as u8, [0; 4])..(ObjectKind::Chunk as u8, [u64::MAX; 4]);
-        if let Some((_, chunk)) = self.contents().objects.range_mut(first).next() {
-            chunk[0] ^= 1;
+        let mut contents = self.contents();
+        let mut objects = contents.objects.values_mut();
+        if let Some(chunk) = objects.find(|object| object.kind == ObjectKind::Chunk) {
+            chunk.content[0] ^= 1;
         }
     }
 }
@@ -107,7 +134,7 @@ impl objects::HostObjectStore for Host {
         mut digests: Vec<Digest>,
     ) -> Result<Result<Vec<Digest>, IoError>> {
         let contents = self.table.get(&store)?.contents();
-        digests.retain(|digest| !contents.objects.contains_key(&(kind as u8, words(*digest))));
+        digests.retain(|digest| !contents.objects.contains_key(&live(kind, *digest)));
         Ok(Ok(digests))
     }
 
@@ -133,89 +160,135 @@ impl objects::HostObjectStore for Host {
         Ok(Ok(self.table.get(&store)?.put(kind, raw)))
     }
 
-    /// For the age of objects, which only matters to `clean-cache`.
-    fn touch(&mut self, _: Resource<Cache>, _: ObjectKind, _: Vec<Digest>) -> Result<()> {
+    /// So that no sweep that is going on takes them for old ones.
+    fn touch(
+        &mut self,
+        store: Resource<Cache>,
+        kind: ObjectKind,
+        digests: Vec<Digest>,
+    ) -> Result<()> {
+        let mut contents = self.table.get(&store)?.contents();
+        for digest in digests {
+            if let Some(object) = contents.objects.get_mut(&live(kind, digest)) {
+                object.modified = now();
+            }
+        }
         Ok(())
     }
 
-    /// Nothing is ever set aside, because nothing is cleaned here.
-    fn enumerate_aside(
+    fn check(
         &mut self,
-        _: Resource<Cache>,
-    ) -> Result<Result<Vec<objects::AsideObject>, IoError>> {
-        Ok(Ok(Vec::new()))
+        store: Resource<Cache>,
+        names: Vec<ObjectName>,
+    ) -> Result<Vec<Option<ObjectFault>>> {
+        let contents = self.table.get(&store)?.contents();
+        let fault = |name: ObjectName| {
+            let object = contents.objects.get(&(name.sweep, live(name.kind, name.digest).1));
+            object.map_or(Err(ObjectFault::Missing), |object| object.verified()).err()
+        };
+        Ok(names.into_iter().map(fault).collect())
     }
 
-    /// So there is nothing to be brought back.
-    fn recall(
+    fn enumerate(
         &mut self,
-        _: Resource<Cache>,
-        _: Vec<objects::AsideObject>,
-    ) -> Result<Result<u64, IoError>> {
-        Ok(Ok(0))
+        store: Resource<Cache>,
+        kind: ObjectKind,
+        shard: u8,
+    ) -> Result<Result<Vec<ObjectInfo>, IoError>> {
+        let contents = self.table.get(&store)?.contents();
+        let first = |digest: Digest| (digest.a >> 56) as u8;
+        let info = |((sweep, _), object): (&(Option<String>, Name), &Object)| {
+            let Object { digest, modified, ref content, .. } = *object;
+            let wanted = sweep.is_none() && object.kind == kind && first(digest) == shard;
+            let stored_size = content.len() as u64;
+            wanted.then_some(ObjectInfo { digest, stored_size, modified })
+        };
+        Ok(Ok(contents.objects.iter().filter_map(info).collect()))
     }
 
+    /// Where nobody but readers and later sweeps look.
     fn set_aside(
         &mut self,
-        _: Resource<Cache>,
-        _: ObjectKind,
-        _: Vec<Digest>,
-        _: String,
+        store: Resource<Cache>,
+        kind: ObjectKind,
+        digests: Vec<Digest>,
+        sweep: String,
     ) -> Result<Result<u64, IoError>> {
-        left_out("set-aside")
+        let mut contents = self.table.get(&store)?.contents();
+        let mut moved = 0;
+        for digest in digests {
+            let name = live(kind, digest);
+            if let Some(object) = contents.objects.remove(&name) {
+                contents.objects.insert((Some(sweep.clone()), name.1), object);
+                moved += 1;
+            }
+        }
+        Ok(Ok(moved))
+    }
+
+    fn enumerate_aside(
+        &mut self,
+        store: Resource<Cache>,
+    ) -> Result<Result<Vec<AsideObject>, IoError>> {
+        let contents = self.table.get(&store)?.contents();
+        let info = |((sweep, _), object): (&(Option<String>, Name), &Object)| {
+            let (sweep, stored_size) = (sweep.clone()?, object.content.len() as u64);
+            Some(AsideObject { kind: object.kind, digest: object.digest, sweep, stored_size })
+        };
+        Ok(Ok(contents.objects.iter().filter_map(info).collect()))
+    }
+
+    /// The way back. What is live already is not touched.
+    fn recall(
+        &mut self,
+        store: Resource<Cache>,
+        objects: Vec<AsideObject>,
+    ) -> Result<Result<u64, IoError>> {
+        let mut contents = self.table.get(&store)?.contents();
+        let mut recalled = 0;
+        for name in objects {
+            if let Some(object) = contents.objects.remove(&aside(&name)) {
+                contents.objects.entry(live(name.kind, name.digest)).or_insert(object);
+                recalled += 1;
+            }
+        }
+        Ok(Ok(recalled))
     }
 
     fn discard(
         &mut self,
-        _: Resource<Cache>,
-        _: Vec<objects::AsideObject>,
+        store: Resource<Cache>,
+        objects: Vec<AsideObject>,
     ) -> Result<Result<u64, IoError>> {
-        left_out("discard")
+        let mut contents = self.table.get(&store)?.contents();
+        let gone = objects.iter().filter(|name| contents.objects.remove(&aside(name)).is_some());
+        Ok(Ok(gone.count() as u64))
     }
 
+    /// Nothing is written in steps here, so nothing is ever left behind.
     fn clear_leftovers(
         &mut self,
         _: Resource<Cache>,
         _: Timestamp,
     ) -> Result<Result<objects::Leftovers, IoError>> {
-        left_out("clear-leftovers")
+        Ok(Ok(objects::Leftovers { files: 0, bytes: 0 }))
     }
 
-    fn enumerate(
-        &mut self,
-        _: Resource<Cache>,
-        _: ObjectKind,
-        _: u8,
-    ) -> Result<Result<Vec<objects::ObjectInfo>, IoError>> {
-        left_out("enumerate")
-    }
-
-    fn check(
-        &mut self,
-        _: Resource<Cache>,
-        _: Vec<objects::ObjectName>,
-    ) -> Result<Vec<Option<ObjectFault>>> {
-        left_out("check")
-    }
-
+    /// For a server that sends objects as they are stored. An error here is a trap: it ends the
+    /// operation, and the instance with it.
     fn open(
         &mut self,
         _: Resource<Cache>,
         _: ObjectKind,
         _: Digest,
     ) -> Result<Result<(Resource<Absent>, objects::StoredInfo), ObjectFault>> {
-        left_out("open")
+        bail!("the core wants to send an object, which only a server does")
     }
 
     fn drop(&mut self, store: Resource<Cache>) -> Result<()> {
         self.table.delete(store)?;
         Ok(())
     }
-}
-
-/// An error here is a trap: it ends the operation, and the instance with it.
-fn left_out<T>(function: &str) -> Result<T> {
-    bail!("the core called {function}, which this host has no need of")
 }
 
 impl records::Host for Host {}

@@ -242,6 +242,11 @@ fn demonstrate(core: &Path) -> Result<Vec<String>> {
         bail!("a damaged entry was restored");
     }
     lines.push(format!("with a damaged chunk: a miss, and nothing written: {messages:?}"));
+
+    // The core has taken the damaged chunk out, so the next store writes it again.
+    let stored = core.store("a-key", &original, &cache)?;
+    core.restore("a-key", &nothing, &cache)?.0.context("it is still damaged")?;
+    lines.push(format!("stored again: {} chunk was new, and the entry is back", stored.new_chunks));
     Ok(lines)
 }
 
@@ -268,7 +273,8 @@ mod tests {
         let lines = demonstrate(&core()).unwrap();
         assert_eq!(lines[1], "restored 3 files, all as they were");
         assert_eq!(lines[2], "restored over them: 0 files written");
-        assert!(lines[3].contains("damaged"), "{lines:?}");
-        assert_eq!(lines.len(), 4);
+        assert!(lines[3].contains("a miss") && lines[3].contains("damaged"), "{lines:?}");
+        assert_eq!(lines[4], "stored again: 1 chunk was new, and the entry is back");
+        assert_eq!(lines.len(), 5);
     }
 }
