@@ -1,27 +1,27 @@
 //! The command-line tool `btdt`: arguments in, the core asked, an exit code out.
 //!
 //! [`arguments`] is what users type, [`commands`] what is done about it, [`messages`] what they
-//! read. Only [`printer`] prints, and exit codes are decided in [`exit`] alone. Nothing about
+//! read, and [`backend`] where the core runs. Only [`printer`] prints, and exit codes are decided in [`exit`] alone. Nothing about
 //! caches is decided here.
 
 pub mod arguments;
+mod backend;
 mod commands;
+#[cfg(not(target_family = "wasm"))]
 mod environment;
 mod exit;
 mod messages;
 mod printer;
 pub mod token;
 
+pub use backend::{Core, CoreError, start};
 pub use printer::Printer;
 
 use arguments::{Arguments, Command};
-use btdt_host_runtime::engine::{Core, CoreError};
 use clap::Parser;
-use environment::SystemEnvironment;
 use exit::Exit;
 use messages::Failure;
 use std::ffi::OsString;
-use std::sync::Arc;
 
 /// Runs the tool with these arguments, the first of which is its own name, and gives its exit
 /// code. `load` supplies the core, once the arguments turn out to be valid.
@@ -51,8 +51,7 @@ fn ask(
 ) -> Result<Exit, Failure> {
     let context = || {
         let core = load().map_err(|error| messages::unusable_core(&error))?;
-        let environment = Arc::new(SystemEnvironment::new(printer.clone()));
-        Ok(commands::Context { core, environment, printer })
+        Ok(commands::Context { core, printer })
     };
     match command {
         Command::Clean(arguments) => commands::clean::run(&arguments, context()?),

@@ -1,8 +1,8 @@
 //! What users read when something goes wrong: what failed, why, and what to do about it.
 
+use crate::backend::{CoreError, client};
 use crate::exit::Exit;
 use btdt_host_runtime::auth::TokenFileError;
-use btdt_host_runtime::engine::{CoreError, client};
 use btdt_host_runtime::storage::OpenError;
 use btdt_ports::{HttpError, IoError, IoErrorKind};
 use std::path::{Path, PathBuf};

@@ -19,6 +19,8 @@ pub(crate) enum Task {
         /// The triple to precompile for, instead of this machine's.
         target: Option<String>,
     },
+    /// Make the components that run anywhere.
+    Compose,
     /// Run the tests whose names contain one of the words, or all of them.
     Test {
         /// Handed to the test programs.
@@ -73,6 +75,18 @@ imports anything besides btdt:cache/* and wasi:*.
 
   --broken           also build btdt-core-broken.*, which traps on purpose, for the tests
   --target TRIPLE    precompile for another target",
+    },
+    Help {
+        name: "compose",
+        arguments: "",
+        summary: "Build btdt as a component that runs under any WASI runtime",
+        details: "\
+Builds the core component, the adapter, which gives it files and servers through WASI, and `btdt`
+itself as a component, composes the three, and leaves btdt.wasm in target/component/. Fails when
+that imports anything besides wasi:*. Beside it and beside btdt-core.wasm lie checksums (.sha256)
+and what each imports and exports (.wit).
+
+  wasmtime run --dir . target/component/btdt.wasm --help",
     },
     Help {
         name: "test",
@@ -168,6 +182,7 @@ fn without_arguments(help: &Help, rest: &[String]) -> Result<Task, String> {
         return Err(unexpected(help, word));
     }
     match help.name {
+        "compose" => Ok(Task::Compose),
         "tidy" => Ok(Task::Tidy),
         "lint" => Ok(Task::Lint),
         "ci" => Ok(Task::Ci),

@@ -4,21 +4,24 @@
 //! artifacts that are older than the sources of the core. So the times of the artifacts matter as
 //! much as their content.
 
+use crate::artifacts::{hex_digest, with_ending, write_if_new};
 use crate::component_imports;
 use crate::process;
 use crate::wasm_target;
 use crate::workspace::{GUEST_PROFILE, GUEST_TARGET, Profile, Variant, Workspace};
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
 /// What the component is made from: an artifact older than any file in here is stale.
 const SOURCES: &[&str] =
     &["core-wasm", "wit", "host-runtime/engine-config", "Cargo.toml", "Cargo.lock"];
+
+/// Packages whose interfaces the core may import.
+const ALLOWED: &[&str] = &["btdt:cache/", "wasi:"];
 
 /// Builds one variant of the component and precompiles it for `triple`, or for this machine when
 /// there is none.
@@ -38,13 +41,11 @@ pub(crate) fn build(workspace: &Workspace, variant: Variant, triple: Option<&str
     let built = workspace.guest_output(variant);
     let bytes = fs::read(&built)
         .with_context(|| format!("the component is missing: {}", built.display()))?;
-    component_imports::check(&bytes)?;
+    component_imports::check(&bytes, "the core component", ALLOWED)?;
 
     fs::create_dir_all(workspace.component_dir()).context("could not make target/component")?;
     let wasm = workspace.component_wasm(variant);
-    if fs::read(&wasm).ok().as_deref() != Some(bytes.as_slice()) {
-        write_aside(&wasm, &bytes)?;
-    }
+    write_if_new(&wasm, &bytes)?;
     let cwasm = workspace.component_cwasm(variant, &triple);
     precompile(workspace, &wasm, &cwasm, &triple)?;
 
@@ -77,7 +78,7 @@ fn precompile(workspace: &Workspace, wasm: &Path, cwasm: &Path, triple: &str) ->
     process::run(&mut cargo).context("could not build the precompiler")?;
     let program = workspace.program(Profile::Dev, "btdt-precompile");
 
-    let stamp_path = stamp_path(cwasm);
+    let stamp_path = with_ending(cwasm, ".stamp");
     let up_to_date = match (stamp(wasm, &program, cwasm), fs::read_to_string(&stamp_path)) {
         (Ok(now), Ok(then)) => now == then,
         _ => false,
@@ -88,13 +89,7 @@ fn precompile(workspace: &Workspace, wasm: &Path, cwasm: &Path, triple: &str) ->
     let mut command = Command::new(&program);
     command.args([wasm, cwasm]).arg(triple);
     process::run(&mut command).context("could not precompile the core component")?;
-    write_aside(&stamp_path, stamp(wasm, &program, cwasm)?.as_bytes())
-}
-
-fn stamp_path(cwasm: &Path) -> PathBuf {
-    let mut path = cwasm.as_os_str().to_owned();
-    path.push(".stamp");
-    path.into()
+    write_if_new(&stamp_path, stamp(wasm, &program, cwasm)?.as_bytes())
 }
 
 /// The digests of what went into a precompiled component and of what came out. The latter because
@@ -103,22 +98,9 @@ fn stamp(wasm: &Path, program: &Path, cwasm: &Path) -> Result<String> {
     let mut text = String::new();
     for (name, path) in [("component", wasm), ("compiler", program), ("artifact", cwasm)] {
         let bytes = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
-        write!(text, "{name} ")?;
-        for byte in Sha256::digest(&bytes) {
-            write!(text, "{byte:02x}")?;
-        }
-        text.push('\n');
+        writeln!(text, "{name} {}", hex_digest(&bytes))?;
     }
     Ok(text)
-}
-
-/// Writes a file under another name first, so that a build script never sees half of it.
-fn write_aside(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".partial");
-    fs::write(&aside, bytes)
-        .and_then(|()| fs::rename(&aside, path))
-        .with_context(|| format!("could not write {}", path.display()))
 }
 
 fn newest_source(workspace: &Workspace) -> Result<SystemTime> {
@@ -163,6 +145,7 @@ impl Freshness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
     use std::time::Duration;
 
     fn at(seconds: u64) -> SystemTime {

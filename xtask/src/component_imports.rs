@@ -1,54 +1,51 @@
-//! What the core component may import: this project's own interfaces and WASI, nothing else.
+//! What components may import: the core this project's own interfaces and WASI, compositions WASI
+//! alone.
 //!
-//! The promise that the core performs no I/O of its own rests on this check; `component` makes it
-//! after every build of the component.
+//! The promises that the core performs no I/O of its own, and that its compositions run anywhere,
+//! rest on this check; it is made after every build of a component.
 
 use anyhow::{Context, Result, bail};
 use wasmparser::{Encoding, Parser, Payload};
 
-/// The packages whose interfaces the core may import, with the separator that ends the name.
-const ALLOWED_PREFIXES: &[&str] = &["btdt:cache/", "wasi:"];
-
-/// Checks a component's imports and returns their names in order.
+/// Checks the imports of a component, which errors call `name`: each has to begin with one of
+/// `allowed`. Returns them in order.
 ///
 /// # Errors
 /// When the bytes are no component, or it imports anything that is not allowed; the message names
 /// every such import.
-pub(crate) fn check(component: &[u8]) -> Result<Vec<String>> {
-    let imports = imports(component)?;
+pub(crate) fn check(component: &[u8], name: &str, allowed: &[&str]) -> Result<Vec<String>> {
+    let imports = imports(component, name)?;
+    let is_allowed = |import: &str| allowed.iter().any(|prefix| import.starts_with(prefix));
     let foreign: Vec<&str> =
-        imports.iter().map(String::as_str).filter(|name| !is_allowed(name)).collect();
+        imports.iter().map(String::as_str).filter(|import| !is_allowed(import)).collect();
     if !foreign.is_empty() {
         bail!(
-            "the core component imports what it must not: {}; allowed are only {}",
+            "{name} imports what it must not: {}; allowed are only {}",
             foreign.join(", "),
-            ALLOWED_PREFIXES.join("* and ") + "*"
+            allowed.join("* and ") + "*"
         );
     }
     Ok(imports)
 }
 
-fn is_allowed(name: &str) -> bool {
-    ALLOWED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
 /// The names of the imports of the outermost component; those of the modules and components
 /// inside it are wired up by it and never reach a host.
-fn imports(component: &[u8]) -> Result<Vec<String>> {
+fn imports(component: &[u8], name: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(component) {
-        match payload.context("the core component can't be parsed")? {
+        match payload.with_context(|| format!("{name} can't be parsed"))? {
             Payload::Version { encoding, .. } => {
                 if depth == 0 && encoding != Encoding::Component {
-                    bail!("the core was built as a plain module, not as a component");
+                    bail!("{name} was built as a plain module, not as a component");
                 }
                 depth += 1;
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
-                    let import = import.context("an import of the core can't be parsed")?;
+                    let import =
+                        import.with_context(|| format!("an import of {name} can't be parsed"))?;
                     names.push(import.name.name.to_owned());
                 }
             }
@@ -87,16 +84,20 @@ mod tests {
         bytes.extend(body);
     }
 
+    fn check_core(component: &[u8]) -> Result<Vec<String>> {
+        check(component, "the core component", &["btdt:cache/", "wasi:"])
+    }
+
     #[test]
     fn own_interfaces_and_wasi_are_allowed() {
         let names = ["btdt:cache/tree@1.0.0", "wasi:io/error@0.2.6"];
-        assert_eq!(check(&component_with(&names, &[])).unwrap(), names);
+        assert_eq!(check_core(&component_with(&names, &[])).unwrap(), names);
     }
 
     #[test]
     fn a_foreign_import_is_named() {
         let bytes = component_with(&["wasi:io/error@0.2.6", "evil:net/sockets@1.0.0"], &[]);
-        let message = check(&bytes).unwrap_err().to_string();
+        let message = check_core(&bytes).unwrap_err().to_string();
         assert!(message.contains("evil:net/sockets@1.0.0"), "{message}");
         assert!(!message.contains("wasi:io/error"), "{message}");
     }
@@ -104,22 +105,32 @@ mod tests {
     #[test]
     fn a_package_that_only_begins_alike_is_foreign() {
         let bytes = component_with(&["btdt:cache-other/tree"], &[]);
-        assert!(check(&bytes).is_err());
+        assert!(check_core(&bytes).is_err());
     }
 
     #[test]
     fn imports_of_nested_components_do_not_count() {
         let inner = component_with(&["a:b/c"], &[]);
         let bytes = component_with(&["wasi:io/error@0.2.6"], &inner);
-        assert_eq!(check(&bytes).unwrap(), ["wasi:io/error@0.2.6"]);
+        assert_eq!(check_core(&bytes).unwrap(), ["wasi:io/error@0.2.6"]);
     }
 
     #[test]
     fn a_module_and_garbage_are_refused() {
-        let message = check(b"\0asm\x01\0\0\0").unwrap_err().to_string();
+        let message = check_core(b"\0asm\x01\0\0\0").unwrap_err().to_string();
         assert!(message.contains("not as a component"), "{message}");
-        assert!(check(b"garbage").is_err());
+        assert!(check_core(b"garbage").is_err());
         let whole = component_with(&["wasi:io/error@0.2.6"], &[]);
-        assert!(check(&whole[..whole.len() - 4]).is_err());
+        assert!(check_core(&whole[..whole.len() - 4]).is_err());
+    }
+
+    #[test]
+    fn a_composition_may_import_less_than_the_core() {
+        let bytes = component_with(&["wasi:io/error@0.2.6", "btdt:cache/types@1.0.0"], &[]);
+        let message = check(&bytes, "btdt.wasm", &["wasi:"]).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "btdt.wasm imports what it must not: btdt:cache/types@1.0.0; allowed are only wasi:*"
+        );
     }
 }

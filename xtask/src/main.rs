@@ -6,11 +6,13 @@
 // A program of commands: its output is its purpose.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod artifacts;
 mod bench;
 mod build;
 mod cli;
 mod component;
 mod component_imports;
+mod compose;
 mod demo;
 mod lint;
 mod process;
@@ -60,6 +62,11 @@ fn run(task: Task) -> Result<()> {
             component::build(&workspace, Variant::Normal, target.as_deref())?;
             if broken {
                 component::build(&workspace, Variant::Broken, target.as_deref())?;
+            }
+        }
+        Task::Compose => {
+            for path in compose::compose(&workspace)? {
+                println!("{}", path.display());
             }
         }
         Task::Test { arguments } => test::run(&workspace, &arguments)?,

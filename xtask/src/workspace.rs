@@ -95,6 +95,11 @@ impl Workspace {
         self.guest_target_dir(variant).join(GUEST_TARGET).join(GUEST_PROFILE).join("btdt_core.wasm")
     }
 
+    /// Where cargo leaves the component of another crate than the core.
+    pub(crate) fn guest_artifact(&self, file: &str) -> PathBuf {
+        self.guest_target_dir(Variant::Normal).join(GUEST_TARGET).join(GUEST_PROFILE).join(file)
+    }
+
     /// The broken variant has a target directory of its own: cargo gives both the same file name,
     /// and would take the one for the other when it finds nothing to rebuild.
     fn guest_target_dir(&self, variant: Variant) -> PathBuf {

@@ -3,9 +3,9 @@
 use super::cache::open;
 use super::{Context, outcome};
 use crate::arguments::CleanArguments;
+use crate::backend::client;
 use crate::exit::Exit;
 use crate::messages::{Attempt, Failure};
-use btdt_host_runtime::engine::client;
 use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &CleanArguments, context: Context<'_>) -> Result<Exit, Failure> {

@@ -4,9 +4,9 @@ use super::cache::open;
 use super::show::{self, Lines};
 use super::{Context, outcome};
 use crate::arguments::DeleteArguments;
+use crate::backend::client;
 use crate::exit::Exit;
 use crate::messages::{self, Attempt, Failure};
-use btdt_host_runtime::engine::client;
 
 pub(crate) fn run(arguments: &DeleteArguments, context: Context<'_>) -> Result<Exit, Failure> {
     if arguments.prefix.as_deref() == Some("") {

@@ -2,10 +2,9 @@
 
 use super::{Context, outcome};
 use crate::arguments::{HashArguments, HashFunction};
+use crate::backend::{self, client};
 use crate::exit::Exit;
 use crate::messages::{self, Attempt, Failure};
-use btdt_host_runtime::engine::client;
-use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use std::path::Path;
 
 pub(crate) fn run(arguments: &HashArguments, context: Context<'_>) -> Result<Exit, Failure> {
@@ -13,7 +12,7 @@ pub(crate) fn run(arguments: &HashArguments, context: Context<'_>) -> Result<Exi
         HashFunction::Sha256 => client::Algorithm::Sha256,
         HashFunction::Blake3 => client::Algorithm::Blake3,
     };
-    let trees = arguments.paths.iter().cloned().map(FilesystemTree::new).collect();
+    let trees = arguments.paths.iter().cloned().map(backend::open_tree).collect();
     let hashed = context.session().and_then(|session| session.hash(trees, algorithm));
     let opening = |index: usize| {
         let path = arguments.paths.get(index).map_or(Path::new(""), |path| path);

@@ -4,10 +4,10 @@ use super::cache::open;
 use super::show::{self, JsonEntry, Lines};
 use super::{Context, outcome};
 use crate::arguments::{Format, ListArguments};
+use crate::backend::client;
 use crate::exit::Exit;
 use crate::messages::{Attempt, Failure};
 use btdt_host_runtime::clock;
-use btdt_host_runtime::engine::client;
 use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &ListArguments, context: Context<'_>) -> Result<Exit, Failure> {

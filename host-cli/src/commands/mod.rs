@@ -12,22 +12,19 @@ pub(crate) mod store;
 pub(crate) mod token;
 pub(crate) mod verify;
 
-use crate::environment::SystemEnvironment;
+use crate::backend::{self, Core, CoreError, Session, client};
 use crate::messages::{Attempt, Failure};
 use crate::printer::Printer;
-use btdt_host_runtime::engine::{Core, CoreError, Session, client};
-use std::sync::Arc;
 
 /// What every command works with.
 pub(crate) struct Context<'run> {
     pub(crate) core: Core,
-    pub(crate) environment: Arc<SystemEnvironment>,
     pub(crate) printer: &'run Printer,
 }
 
 impl Context<'_> {
     fn session(&self) -> Result<Session, CoreError> {
-        self.core.session(self.environment.clone())
+        backend::session(&self.core, self.printer)
     }
 }
 

@@ -3,10 +3,9 @@
 use super::cache::{open, place_in};
 use super::{Context, outcome};
 use crate::arguments::RestoreArguments;
+use crate::backend::{self, client};
 use crate::exit::Exit;
 use crate::messages::{self, Attempt, Failure};
-use btdt_host_runtime::engine::client;
-use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &RestoreArguments, context: Context<'_>) -> Result<Exit, Failure> {
@@ -22,7 +21,7 @@ pub(crate) fn run(arguments: &RestoreArguments, context: Context<'_>) -> Result<
         exact: arguments.exact,
         checksum: arguments.checksum,
     };
-    let tree = FilesystemTree::new(arguments.destination.clone());
+    let tree = backend::open_tree(arguments.destination.clone());
     let restored = context.session().and_then(|session| session.restore(&request, tree, cache));
     let attempt = Attempt {
         what: format!("Could not restore to: {}", arguments.destination.display()),

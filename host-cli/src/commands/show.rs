@@ -1,8 +1,8 @@
 //! How entries and other results look: as text for people, as JSON for programs.
 
+use crate::backend::client;
 use crate::messages::{self, Failure};
 use crate::printer::Printer;
-use btdt_host_runtime::engine::client;
 use btdt_host_runtime::messages::escape;
 use btdt_ports::time::rfc_3339;
 use btdt_ports::{Digest, Timestamp};

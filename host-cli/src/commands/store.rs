@@ -3,10 +3,9 @@
 use super::cache::{open, place_in};
 use super::{Context, outcome};
 use crate::arguments::StoreArguments;
+use crate::backend::{self, client};
 use crate::exit::Exit;
 use crate::messages::{self, Attempt, Failure};
-use btdt_host_runtime::engine::client;
-use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use btdt_host_runtime::units::{show_count, show_size};
 use std::path::Path;
 
@@ -26,7 +25,7 @@ pub(crate) fn run(arguments: &StoreArguments, context: Context<'_>) -> Result<Ex
         labels: Vec::new(),
         tool: format!("btdt {}", env!("CARGO_PKG_VERSION")),
     };
-    let tree = FilesystemTree::new(arguments.source.clone());
+    let tree = backend::open_tree(arguments.source.clone());
     let stored = context.session().and_then(|session| session.store(&request, tree, cache));
     let attempt = Attempt {
         what: format!("Could not cache: {}", arguments.source.display()),

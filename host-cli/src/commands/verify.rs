@@ -1,18 +1,18 @@
 //! `btdt verify`
 
-use super::cache::open;
+use super::cache::{open, url};
 use super::show::{self, Lines};
 use super::{Context, outcome};
 use crate::arguments::VerifyArguments;
+use crate::backend::client;
 use crate::exit::Exit;
 use crate::messages::{self, Attempt, Failure};
-use btdt_host_runtime::engine::{Cache, client};
 use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &VerifyArguments, context: Context<'_>) -> Result<Exit, Failure> {
     let cache = open(&arguments.cache)?;
-    if let Cache::Remote { url, .. } = &cache {
-        return Err(messages::verify_on_server(url));
+    if let Some(url) = url(&arguments.cache.cache) {
+        return Err(messages::verify_on_server(&url));
     }
     let verified = context.session().and_then(|session| session.verify(arguments.repair, cache));
     let attempt = Attempt {

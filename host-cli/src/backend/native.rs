@@ -1,0 +1,65 @@
+//! The core inside this program, on the files and servers of the machine.
+
+use super::Connection;
+use crate::environment::SystemEnvironment;
+use crate::printer::Printer;
+use btdt_host_runtime::auth::Token;
+use btdt_host_runtime::clock;
+use btdt_host_runtime::engine::LocalCache;
+use btdt_host_runtime::http::{HttpRemote, Options, TokenSource};
+use btdt_host_runtime::storage::{FilesystemStorage, OpenError};
+use btdt_host_runtime::tree::filesystem::FilesystemTree;
+use btdt_ports::{HttpError, HttpErrorKind, Scope};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+pub(crate) use btdt_host_runtime::engine::{Cache, Inspection, Session, client};
+pub use btdt_host_runtime::engine::{Core, CoreError};
+
+/// Runs the tool with these arguments, the first of which is its own name, as all of this process.
+pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(crate::run(arguments, Core::embedded, &Printer::standard()))
+}
+
+/// A fresh instance of the core, which logs to the printer.
+pub(crate) fn session(core: &Core, printer: &Printer) -> Result<Session, CoreError> {
+    core.session(Arc::new(SystemEnvironment::new(printer.clone())))
+}
+
+/// The files at a path: nothing has to be there.
+pub(crate) fn open_tree(path: PathBuf) -> FilesystemTree {
+    FilesystemTree::new(path)
+}
+
+/// The cache in a directory.
+pub(crate) fn open_cache(path: &Path) -> Result<Cache, OpenError> {
+    Ok(Cache::Local(LocalCache::new(FilesystemStorage::open(path)?)))
+}
+
+/// The cache of that URL.
+pub(crate) fn connect(url: &str, connection: Connection) -> Result<Cache, HttpError> {
+    let Connection { token, root_certificates } = connection;
+    let token = token.map(|token| Arc::new(UserToken(token)) as Arc<dyn TokenSource>);
+    let server = HttpRemote::new(Options { root_certificates, token, ..Options::default() })?;
+    Ok(Cache::Remote { server, url: url.to_owned() })
+}
+
+/// A path that exists, without symbolic links.
+pub(crate) fn real_path(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().ok()
+}
+
+/// The user's token, which leaves this machine only narrowed down.
+struct UserToken(Token);
+
+impl TokenSource for UserToken {
+    fn bearer(&self, scope: Option<&Scope>) -> Result<String, HttpError> {
+        let error = |detail: String| HttpError { kind: HttpErrorKind::Token, detail };
+        let Some(scope) = scope else {
+            return Err(error("the token is sent to servers only narrowed down".to_owned()));
+        };
+        self.0.attenuate(scope, clock::now()).map_err(|fault| error(fault.to_string()))
+    }
+}

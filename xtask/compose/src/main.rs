@@ -1,0 +1,37 @@
+//! Composes components, and prints their interfaces: `btdt-compose` for `cargo xtask compose`.
+//!
+//! A program of its own, because what it is built from takes longer to compile than all the rest of
+//! xtask, which most commands of xtask would wait for in vain.
+
+mod composition;
+mod wit;
+
+use anyhow::{Context, Result, bail};
+use composition::Parts;
+use std::fs;
+
+const USAGE: &str = "usage: btdt-compose compose ADAPTER CORE SHELL ENTRY OUT.wasm\n\
+                     \x20   or: btdt-compose wit COMPONENT OUT.wit";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (out, bytes) = match words.as_slice() {
+        ["compose", adapter, core, shell, entry, out] => {
+            let (adapter, core, shell) = (read(adapter)?, read(core)?, read(shell)?);
+            let parts = Parts { adapter: &adapter, core: &core, shell: &shell };
+            (out, composition::compose(&parts, entry)?)
+        }
+        ["wit", component, out] => {
+            let text = wit::print(&read(component)?)
+                .with_context(|| format!("cannot print the interfaces of {component}"))?;
+            (out, text.into_bytes())
+        }
+        _ => bail!(USAGE),
+    };
+    fs::write(out, bytes).with_context(|| format!("could not write {out}"))
+}
+
+fn read(path: &str) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("could not read {path}"))
+}

@@ -1,0 +1,113 @@
+//! btdt for any WASI runtime: components that need nothing but `wasi:*`.
+//!
+//! Each of them is the core that the hosts embed, composed with the adapter, which gives it files
+//! and servers through WASI, and with a front end.
+
+use crate::artifacts::{add_checksum, with_ending, write_if_new};
+use crate::component;
+use crate::component_imports;
+use crate::process;
+use crate::wasm_target;
+use crate::workspace::{GUEST_PROFILE, GUEST_TARGET, Profile, Variant, Workspace};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The crate that carries out on WASI what the core imports.
+const ADAPTER: Guest = Guest { package: "btdt-wasi-adapter", output: "btdt_wasi_adapter.wasm" };
+
+/// Packages whose interfaces a composition may import.
+const ALLOWED: &[&str] = &["wasi:"];
+
+/// What is composed.
+const COMPOSITIONS: &[Composition] = &[Composition {
+    name: "btdt.wasm",
+    shell: Guest { package: "btdt-cli", output: "btdt.wasm" },
+    entry: "wasi:cli/run",
+}];
+
+/// A crate that is compiled to a component.
+struct Guest {
+    package: &'static str,
+    /// The name of the file that cargo makes of it.
+    output: &'static str,
+}
+
+/// A front end, and what becomes of it.
+struct Composition {
+    /// The name of the file.
+    name: &'static str,
+    shell: Guest,
+    /// What a runtime calls, without the version.
+    entry: &'static str,
+}
+
+/// Builds the parts and leaves the compositions in `target/component/`, beside the core and each
+/// with a checksum and its interfaces. Returns where the compositions are.
+///
+/// # Errors
+/// When a part can't be built, the parts do not fit each other, or a composition imports what is
+/// not WASI's.
+pub(crate) fn compose(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    wasm_target::ensure(workspace)?;
+    component::build(workspace, Variant::Normal, None)?;
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--package", "btdt-compose"]);
+    process::run(&mut cargo).context("could not build the program that composes")?;
+
+    let core = workspace.component_wasm(Variant::Normal);
+    describe(workspace, &core)?;
+    let adapter = ADAPTER.build(workspace)?;
+    let mut made = Vec::new();
+    for composition in COMPOSITIONS {
+        let shell = composition.shell.build(workspace)?;
+        let path = workspace.component_dir().join(composition.name);
+        let new = with_ending(&path, ".new");
+        let mut command = composer(workspace);
+        command.arg("compose").args([&adapter, &core, &shell]);
+        command.arg(composition.entry).arg(&new);
+        process::run(&mut command)
+            .with_context(|| format!("could not compose {}", composition.name))?;
+        let bytes = take(&new)?;
+        component_imports::check(&bytes, composition.name, ALLOWED)?;
+        write_if_new(&path, &bytes)?;
+        describe(workspace, &path)?;
+        made.push(path);
+    }
+    Ok(made)
+}
+
+impl Guest {
+    /// Compiles it, and returns where the component is.
+    fn build(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let mut cargo = workspace.guest_cargo(Variant::Normal);
+        cargo.args(["build", "--package", self.package]);
+        cargo.args(["--target", GUEST_TARGET, "--profile", GUEST_PROFILE]);
+        process::run(&mut cargo)
+            .with_context(|| format!("could not build {} for {GUEST_TARGET}", self.package))?;
+        Ok(workspace.guest_artifact(self.output))
+    }
+}
+
+/// Writes the checksum and the interfaces of a component beside it.
+fn describe(workspace: &Workspace, component: &Path) -> Result<()> {
+    let wit = component.with_extension("wit");
+    let new = with_ending(&wit, ".new");
+    let mut command = composer(workspace);
+    command.arg("wit").args([component, &new]);
+    process::run(&mut command).context("could not print the interfaces of a component")?;
+    write_if_new(&wit, &take(&new)?)?;
+    add_checksum(component)
+}
+
+fn composer(workspace: &Workspace) -> Command {
+    Command::new(workspace.program(Profile::Dev, "btdt-compose"))
+}
+
+/// Reads a file and removes it.
+fn take(path: &Path) -> Result<Vec<u8>> {
+    let bytes = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+    fs::remove_file(path).with_context(|| format!("could not remove {}", path.display()))?;
+    Ok(bytes)
+}
