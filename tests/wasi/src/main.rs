@@ -1,0 +1,122 @@
+//! `wasi-run COMPONENT [ARGUMENT...]`: a plain WASI host for a command component.
+//!
+//! It is what any embedder would write with wasmtime's own WASI, and no capability of btdt is
+//! behind it: a component that runs here needs nothing but WASI 0.2. The component sees the whole
+//! file system as `/`, the current directory as `.`, and the arguments, the environment and the
+//! standard streams of this process, whose exit code is that of the component. `wasi-run` has no
+//! options of its own, so that every argument is the component's.
+//!
+//! A file that ends in `.cwasm` is taken for a component that was precompiled with wasmtime's
+//! default settings, and is trusted; anything else is compiled first.
+
+use std::path::Path;
+use std::process::ExitCode;
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::error::Context as _;
+use wasmtime::{Engine, Result, Store, bail};
+use wasmtime_wasi::p2::bindings::sync::Command;
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// The exit code for failures of this program: no command of btdt ends with it.
+const FAILURE: u8 = 125;
+
+fn main() -> ExitCode {
+    match run(std::env::args_os().skip(1).collect()) {
+        Ok(code) => code,
+        Err(error) => {
+            // With standard error closed there is nobody to tell.
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("wasi-run: {error:?}\n"),
+            );
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+/// What one instance of a component is given.
+struct Process {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Process {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Process {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: wasmtime_wasi_http::default_hooks(),
+        }
+    }
+}
+
+fn run(arguments: Vec<std::ffi::OsString>) -> Result<ExitCode> {
+    let Some(path) = arguments.first() else {
+        bail!("usage: wasi-run <component> [argument...]");
+    };
+    let engine = Engine::default();
+    let component = load(&engine, Path::new(path))?;
+    let mut linker = Linker::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_sync(&mut linker)?;
+
+    let process = Process {
+        wasi: context(&arguments)?,
+        http: WasiHttpCtx::new(),
+        table: ResourceTable::new(),
+    };
+    let mut store = Store::new(&engine, process);
+    let command = Command::instantiate(&mut store, &component, &linker)
+        .context("the component needs something that plain WASI does not have")?;
+    match command.wasi_cli_run().call_run(&mut store) {
+        Ok(Ok(())) => Ok(ExitCode::SUCCESS),
+        Ok(Err(())) => Ok(ExitCode::FAILURE),
+        Err(error) => match error.downcast_ref::<I32Exit>() {
+            Some(I32Exit(code)) => Ok(ExitCode::from(u8::try_from(*code)?)),
+            None => Err(error.context("the component trapped")),
+        },
+    }
+}
+
+fn load(engine: &Engine, path: &Path) -> Result<Component> {
+    let component = if path.extension().is_some_and(|extension| extension == "cwasm") {
+        // SAFETY: the caller vouches that the file came out of a compiler of wasmtime, as the
+        // description of this program says; wasmtime itself checks version and settings.
+        unsafe { Component::deserialize_file(engine, path) }
+    } else {
+        Component::from_file(engine, path)
+    };
+    component.with_context(|| format!("could not load {}", path.display()))
+}
+
+fn context(arguments: &[std::ffi::OsString]) -> Result<WasiCtx> {
+    let cwd = std::env::current_dir().context("could not find the current directory")?;
+    let mut builder = WasiCtxBuilder::new();
+    builder.inherit_stdio().inherit_network().allow_ip_name_lookup(true);
+    // One instance and one thread: nobody else waits while a file is read.
+    builder.allow_blocking_current_thread(true);
+    builder.preopened_dir("/", "/", FsPerms::ReadWrite).context("could not open /")?;
+    builder.preopened_dir(".", ".", FsPerms::ReadWrite).context("could not open .")?;
+    builder.initial_cwd(cwd.to_string_lossy());
+    for (index, argument) in arguments.iter().enumerate() {
+        // As of wasmtime's own command, the first argument is the file's name.
+        let name = Path::new(argument).file_name().filter(|_| index == 0);
+        builder.arg(name.unwrap_or(argument).to_str().with_context(|| {
+            format!("an argument is not UTF-8, which WASI cannot express: {}", argument.display())
+        })?);
+    }
+    for (name, value) in std::env::vars_os() {
+        if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
+            builder.env(name, value);
+        }
+    }
+    Ok(builder.build())
+}
