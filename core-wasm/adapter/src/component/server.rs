@@ -50,14 +50,18 @@ pub(super) fn trust(keys: service::Keys) -> Result<(), service::KeyFault> {
         let (key, _) = load_or_create(&path_of(path)).map_err(|error| fault(&error))?;
         trusted.push(key.public());
     }
-    if let Some(path) = keys.public_key {
+    for path in keys.public_keys {
         trusted.extend(read_public_keys(&path_of(path)).map_err(|error| fault(&error))?);
     }
     if trusted.is_empty() {
         let reason = "neither a private nor a public key is given".to_owned();
         return Err(service::KeyFault { reason });
     }
-    let ring = KeyRing::new(trusted, Arc::new(RevocationList::empty()), Box::new(clock::now));
+    let revoked = match keys.revocation_list {
+        Some(path) => RevocationList::load(&path_of(path)).map_err(|error| fault(&error))?,
+        None => RevocationList::empty(),
+    };
+    let ring = KeyRing::new(trusted, Arc::new(revoked), Box::new(clock::now));
     *AUTHORITY.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ring));
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What somebody may have meant who wrote something that nobody knows.
 
 /// The candidate that is nearest to `word`, if any is near enough to be a slip of the fingers.
-pub(super) fn nearest<'a>(
+#[must_use]
+pub fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
@@ -13,7 +14,8 @@ pub(super) fn nearest<'a>(
 
 /// The only candidate that has all words of `key` in this order: `max_size` is half of
 /// `max_cache_size`.
-pub(super) fn longer<'a>(
+#[must_use]
+pub fn longer<'a>(
     key: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
