@@ -1,6 +1,7 @@
 //! Archives compressed on their way out.
 
 use super::{Compression, StreamFault, TarReader};
+use crate::zstandard;
 use flate2::write::GzEncoder;
 use std::io::{self, Write};
 
@@ -36,15 +37,12 @@ pub fn write_compressed(
             Ok(())
         }
         Compression::Zstd => {
-            let mut encoder = zstd::Encoder::new(to, ZSTD_LEVEL)?;
-            copy(reader, &mut encoder)?;
-            encoder.finish()?;
-            Ok(())
+            zstandard::write_frame(to, ZSTD_LEVEL, |encoder| copy(reader, encoder))
         }
     }
 }
 
-fn copy(reader: &mut TarReader, to: &mut impl Write) -> Result<(), WriteFault> {
+fn copy(reader: &mut TarReader, to: &mut (impl Write + ?Sized)) -> Result<(), WriteFault> {
     let mut block = Vec::new();
     while reader.next_block(&mut block)? {
         to.write_all(&block)?;

@@ -1,6 +1,6 @@
 //! What the libraries' errors mean for a request.
 
-pub(super) use crate::http_rules::failure::{Failure, place, seconds};
+pub(super) use crate::http_rules::failure::{Failure, place};
 
 use btdt_ports::HttpErrorKind;
 use reqwest::Url;

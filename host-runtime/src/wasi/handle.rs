@@ -2,6 +2,7 @@
 
 use super::{Errno, Place};
 use btdt_ports::{EntryKind, Timestamp};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wasip2::clocks::wall_clock::Datetime;
 use wasip2::filesystem::types::{
@@ -237,20 +238,46 @@ impl Handle {
         }
     }
 
-    /// Sets the time of the last change of what a name stands for, a symbolic link being one.
+    /// Sets the time of the last change of a file or directory. That of the last access becomes
+    /// the same: not every runtime can leave it alone.
     pub(crate) fn set_time_at(&self, name: &str, modified: Timestamp) -> Result<(), Errno> {
         // The interface has no times before 1970: what is older becomes as old as it can be.
         let seconds = u64::try_from(modified.seconds).unwrap_or(0);
-        let modified = Datetime { seconds, nanoseconds: modified.nanoseconds };
-        let access = NewTimestamp::NoChange;
-        let modified = NewTimestamp::Timestamp(modified);
-        Ok(self.descriptor.set_times_at(PathFlags::empty(), name, access, modified)?)
+        let time = NewTimestamp::Timestamp(Datetime { seconds, nanoseconds: modified.nanoseconds });
+        Ok(self.descriptor.set_times_at(PathFlags::empty(), name, time, time)?)
     }
 
-    /// Sets both times of a file to now.
+    /// Sets the time of the last change of a symbolic link, where the runtime can do that.
+    pub(crate) fn set_link_time_at(&self, name: &str, modified: Timestamp) -> Result<(), Errno> {
+        if self.times_follow_links() { Ok(()) } else { self.set_time_at(name, modified) }
+    }
+
+    /// Whether the runtime sets the time of what a link leads to when it is asked for that of the
+    /// link itself: then it may lead anywhere. Looked at once, with a link that leads nowhere.
+    fn times_follow_links(&self) -> bool {
+        static FOLLOWED: OnceLock<bool> = OnceLock::new();
+        *FOLLOWED.get_or_init(|| {
+            let name = format!(".btdt-probe-{:016x}", crate::random::random());
+            if self.make_symlink(&name[1..], &name).is_err() {
+                return true;
+            }
+            let time = Timestamp { seconds: 1, nanoseconds: 0 };
+            let followed = self.set_time_at(&name, time).is_err();
+            // What cannot be removed is a link that leads nowhere.
+            let _ = self.descriptor.unlink_file_at(&name);
+            followed
+        })
+    }
+
+    /// Sets both times of a file to now: said by us, because not every runtime knows what that is.
     pub(crate) fn touch_at(&self, path: &str) -> Result<(), Errno> {
-        let now = NewTimestamp::Now;
-        Ok(self.descriptor.set_times_at(PathFlags::empty(), path, now, now)?)
+        self.set_time_at(path, crate::clock::now())
+    }
+
+    /// Whether the runtime takes a backslash for a separator: then a name with one in it stands
+    /// for something else than the tree says.
+    pub(super) fn splits_at_backslashes(&self) -> bool {
+        self.stat_at(".\\.", Follow::No).is_ok()
     }
 
     /// Makes a directory.

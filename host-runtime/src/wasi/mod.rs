@@ -11,4 +11,4 @@ mod places;
 
 pub(crate) use errno::Errno;
 pub(crate) use handle::{Follow, Handle, Stat};
-pub(crate) use places::{Place, create_directories, find};
+pub(crate) use places::{Place, create_directories, find, text};

@@ -34,7 +34,7 @@ struct Preopen {
 /// Finds where a path leads. Of several directories that hold it, the innermost one is taken.
 /// A `..` is what remains of the names before it: links on the way are not looked at.
 pub(crate) fn find(path: &Path) -> Result<Place, Errno> {
-    let path = path.to_str().ok_or(Errno::ILSEQ)?;
+    let path = text(path.as_os_str().as_encoded_bytes())?;
     if path.is_empty() {
         return Err(Errno::NOENT);
     }
@@ -66,6 +66,17 @@ pub(crate) fn find(path: &Path) -> Result<Place, Errno> {
         Some(preopen) => Ok(place(preopen, &names)),
         None => below_current(&names).ok_or(Errno::OUT_OF_REACH),
     }
+}
+
+/// A name or path as the interface takes it; an error where it would stand for something else.
+pub(crate) fn text(name: &[u8]) -> Result<&str, Errno> {
+    static BACKSLASHES_SPLIT: OnceLock<bool> = OnceLock::new();
+    let split = || preopens().iter().any(|preopen| preopen.handle.splits_at_backslashes());
+    let text = std::str::from_utf8(name).map_err(|_| Errno::ILSEQ)?;
+    if text.contains('\\') && *BACKSLASHES_SPLIT.get_or_init(split) {
+        return Err(Errno::NOTSUP);
+    }
+    Ok(text)
 }
 
 /// Where an absolute path leads that is below the current directory, if the runtime has opened

@@ -7,6 +7,6 @@ mod native;
 mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use native::{Compressor, Decompressor, reader, stated_size};
+pub(crate) use native::{Compressor, Decompressor, reader, stated_size, write_frame};
 #[cfg(target_family = "wasm")]
-pub(crate) use wasm::{Compressor, Decompressor, reader, stated_size};
+pub(crate) use wasm::{Compressor, Decompressor, reader, stated_size, write_frame};

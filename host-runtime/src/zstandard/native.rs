@@ -1,6 +1,6 @@
 //! The C library.
 
-use std::io::{self, BufRead, Cursor, Read};
+use std::io::{self, BufRead, Cursor, Read, Write};
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx};
 
 /// Tables smaller than level 3 has them (2^17 and 2^16 entries), so that they stay in the cache
@@ -77,4 +77,16 @@ pub(crate) fn reader<R: BufRead>(frames: R, max_window_log: u32) -> io::Result<i
     let mut decoder = zstd::stream::read::Decoder::with_buffer(frames)?;
     decoder.window_log_max(max_window_log)?;
     Ok(decoder)
+}
+
+/// Writes a frame of a level of zstd of all that `fill` writes.
+pub(crate) fn write_frame<W: Write, E: From<io::Error>>(
+    to: W,
+    level: i32,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut encoder = zstd::Encoder::new(to, level)?;
+    fill(&mut encoder)?;
+    encoder.finish()?;
+    Ok(())
 }

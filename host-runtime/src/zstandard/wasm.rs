@@ -1,10 +1,10 @@
 //! A library in Rust.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 use structured_zstd::decoding::{
     ContentChecksum, FrameContentSize, FrameDecoder, StreamingDecoder, read_frame_content_size,
 };
-use structured_zstd::encoding::{CompressionLevel, FrameCompressor};
+use structured_zstd::encoding::{CompressionLevel, FrameCompressor, StreamingEncoder};
 
 /// Lets something pass between threads that only counts references to itself.
 struct OnlyThread<T>(T);
@@ -95,4 +95,16 @@ where
     let mut decoder = verifying();
     decoder.set_max_window_size(1 << max_window_log).map_err(io::Error::other)?;
     Ok(OnlyThread(StreamingDecoder::new_with_decoder(frames, decoder)))
+}
+
+/// Writes a frame of a level of zstd of all that `fill` writes.
+pub(crate) fn write_frame<W: Write, E: From<io::Error>>(
+    to: W,
+    level: i32,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut encoder = StreamingEncoder::new(to, CompressionLevel::Level(level));
+    fill(&mut encoder)?;
+    encoder.finish()?;
+    Ok(())
 }

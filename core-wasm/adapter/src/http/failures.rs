@@ -31,14 +31,16 @@ pub(super) fn describe(code: &ErrorCode, url: &Url) -> Failure {
         Code::ConnectionReadTimeout | Code::ConnectionWriteTimeout | Code::HttpResponseTimeout => {
             Failure::silence(url, IDLE)
         }
-        Code::TlsCertificateError => {
+        // Some runtimes have one code for everything that may be wrong with TLS.
+        Code::TlsCertificateError | Code::TlsProtocolError => {
             let detail = format!(
-                "the certificate of {target} is not trusted; if it was issued by an authority of \
-                 your own, add the certificate of that authority to those that the runtime trusts"
+                "TLS with {target} failed: {reason}; if its certificate was issued by an authority \
+                 of your own, add the certificate of that authority to those that the runtime \
+                 trusts"
             );
             Failure::lasting(HttpErrorKind::Tls, detail)
         }
-        Code::TlsProtocolError | Code::TlsAlertReceived(_) => {
+        Code::TlsAlertReceived(_) => {
             Failure::lasting(HttpErrorKind::Tls, format!("TLS with {target} failed: {reason}"))
         }
         Code::HttpRequestUriInvalid | Code::HttpRequestUriTooLong => {
@@ -94,8 +96,8 @@ pub(super) fn words(code: &ErrorCode) -> Cow<'_, str> {
         | Code::ConnectionWriteTimeout
         | Code::HttpResponseTimeout => "it timed out",
         Code::ConnectionTerminated => "the other side closed it",
-        Code::TlsProtocolError => "it does not seem to speak it",
-        Code::TlsCertificateError => "the certificate is not trusted",
+        Code::TlsProtocolError => "it does not speak it, or its certificate is not trusted",
+        Code::TlsCertificateError => "its certificate is not trusted",
         Code::TlsAlertReceived(alert) => match (&alert.alert_message, alert.alert_id) {
             (Some(text), _) if !text.is_empty() => return Cow::Borrowed(text),
             (_, Some(id)) => return Cow::Owned(format!("it answered with the alert {id}")),

@@ -124,7 +124,7 @@ fn settle_root(shared: &Shared, remembered: &BTreeMap<u32, u32>) -> Result<(), M
     let settle = || {
         let status = os::status_of(shared.root())?;
         if status.modified != modified {
-            let set = || os::set_time_at(shared.root(), b".", modified);
+            let set = || os::set_time_at(shared.root(), b".", status.kind, modified);
             status.unless_foreign(shared.with_access(0, set))?;
         }
         // Looked at again: access may just have been gained.

@@ -64,10 +64,13 @@ pub(super) fn make_symlink(
     directories
         .open(shared, *directory)
         .and_then(|open| {
-            make_anew(shared, open, name, plan.replace, || {
+            let made = make_anew(shared, open, name, plan.replace, || {
                 os::make_symlink(&plan.target, &open.handle, name)
             })?;
-            os::set_time_at(&open.handle, name, plan.modified)
+            match made {
+                true => os::set_time_at(&open.handle, name, EntryKind::Symlink, plan.modified),
+                false => Ok(()),
+            }
         })
         .map_err(|error| shared.failure(*directory, name, error))
 }
@@ -116,7 +119,7 @@ pub(super) fn set_differences(
     modified: btdt_ports::Timestamp,
 ) -> Result<(), os::Error> {
     if status.modified != modified {
-        status.unless_foreign(os::set_time_at(directory, name, modified))?;
+        status.unless_foreign(os::set_time_at(directory, name, status.kind, modified))?;
     }
     match mode.map(|mode| mode & os::PERMISSIONS) {
         Some(mode)

@@ -425,6 +425,7 @@ pub(in crate::tree::filesystem) fn set_file_time(
 pub(in crate::tree::filesystem) fn set_time_at(
     directory: impl AsFd,
     name: &[u8],
+    _kind: EntryKind,
     modified: Timestamp,
 ) -> Result<(), Error> {
     rustix::fs::utimensat(directory, name, &timestamps(modified), AtFlags::SYMLINK_NOFOLLOW)
@@ -497,13 +498,18 @@ pub(in crate::tree::filesystem) fn make_directory(
     rustix::fs::mkdirat(directory, name, Mode::from_raw_mode(mode))
 }
 
-/// Makes a symbolic link.
+/// How many symbolic links the system has refused to make because of their targets: none.
+pub(in crate::tree::filesystem) const fn refused_links() -> u64 {
+    0
+}
+
+/// Makes a symbolic link; always true.
 pub(in crate::tree::filesystem) fn make_symlink(
     target: &[u8],
     directory: impl AsFd,
     name: &[u8],
-) -> Result<(), Error> {
-    rustix::fs::symlinkat(target, directory, name)
+) -> Result<bool, Error> {
+    rustix::fs::symlinkat(target, directory, name).map(|()| true)
 }
 
 /// Makes a further name for a file.

@@ -11,6 +11,7 @@ use crate::wasi::{self, Errno, Follow};
 use btdt_ports::{EntryKind, IoError, Timestamp};
 use std::ffi::{CStr, CString};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The error of a call.
 pub(in crate::tree::filesystem) type Error = Errno;
@@ -88,13 +89,13 @@ pub(in crate::tree::filesystem) trait Name {
 
 impl Name for &[u8] {
     fn text(&self) -> Result<&str, Error> {
-        std::str::from_utf8(self).map_err(|_| Errno::ILSEQ)
+        wasi::text(self)
     }
 }
 
 impl Name for &CStr {
     fn text(&self) -> Result<&str, Error> {
-        self.to_str().map_err(|_| Errno::ILSEQ)
+        wasi::text(self.to_bytes())
     }
 }
 
@@ -310,13 +311,17 @@ pub(in crate::tree::filesystem) fn set_file_time(
     directory.set_time_at(name.text()?, modified)
 }
 
-/// Sets the time of the last change of what a name stands for, a symbolic link being one.
+/// Sets the time of the last change of what a name stands for, which is of that kind.
 pub(in crate::tree::filesystem) fn set_time_at(
     directory: &Handle,
     name: &[u8],
+    kind: EntryKind,
     modified: Timestamp,
 ) -> Result<(), Error> {
-    directory.set_time_at(name.text()?, modified)
+    match kind {
+        EntryKind::Symlink => directory.set_link_time_at(name.text()?, modified),
+        _ => directory.set_time_at(name.text()?, modified),
+    }
 }
 
 /// There are no modes.
@@ -351,13 +356,29 @@ pub(in crate::tree::filesystem) fn make_directory(
     directory.make_directory(name.text()?)
 }
 
-/// Makes a symbolic link.
+/// Symbolic links that the runtime has refused to make.
+static REFUSED_LINKS: AtomicU64 = AtomicU64::new(0);
+
+/// How many symbolic links were not made, since the process began, because the runtime makes none
+/// with an absolute target.
+pub(in crate::tree::filesystem) fn refused_links() -> u64 {
+    REFUSED_LINKS.load(Ordering::Relaxed)
+}
+
+/// Makes a symbolic link. False where the runtime refuses to make one with such a target: that is
+/// counted, as all else can still be restored.
 pub(in crate::tree::filesystem) fn make_symlink(
     target: &[u8],
     directory: &Handle,
     name: &[u8],
-) -> Result<(), Error> {
-    directory.make_symlink(target.text()?, name.text()?)
+) -> Result<bool, Error> {
+    match directory.make_symlink(target.text()?, name.text()?) {
+        Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) if target.starts_with(b"/") => {
+            REFUSED_LINKS.fetch_add(1, Ordering::Relaxed);
+            Ok(false)
+        }
+        result => result.map(|()| true),
+    }
 }
 
 /// Makes a further name for a file.
