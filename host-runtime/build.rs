@@ -8,8 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What the component and its machine code are made from.
-const SOURCES: [&str; 3] = ["core-wasm", "wit", "host-runtime/engine-config"];
+/// What the component and its machine code are made from. Other components are in `core-wasm` too.
+const SOURCES: [&str; 5] = [
+    "core-wasm/Cargo.toml",
+    "core-wasm/ports",
+    "core-wasm/src",
+    "wit",
+    "host-runtime/engine-config",
+];
 
 fn main() {
     if env::var_os("CARGO_FEATURE_ENGINE").is_none() {

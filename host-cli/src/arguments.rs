@@ -17,7 +17,7 @@ use std::path::PathBuf;
 ///   btdt restore --cache /cache --keys "$KEY" node_modules || npm ci
 ///   btdt store --cache /cache --keys "$KEY" node_modules
 #[derive(Debug, Parser)]
-#[command(name = "btdt", version, verbatim_doc_comment, max_term_width = 100)]
+#[command(name = "btdt", bin_name = "btdt", version, verbatim_doc_comment, max_term_width = 100)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]

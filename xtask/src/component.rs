@@ -17,8 +17,15 @@ use std::process::Command;
 use std::time::SystemTime;
 
 /// What the component is made from: an artifact older than any file in here is stale.
-const SOURCES: &[&str] =
-    &["core-wasm", "wit", "host-runtime/engine-config", "Cargo.toml", "Cargo.lock"];
+const SOURCES: &[&str] = &[
+    "core-wasm/Cargo.toml",
+    "core-wasm/ports",
+    "core-wasm/src",
+    "wit",
+    "host-runtime/engine-config",
+    "Cargo.toml",
+    "Cargo.lock",
+];
 
 /// Packages whose interfaces the core may import.
 const ALLOWED: &[&str] = &["btdt:cache/", "wasi:"];

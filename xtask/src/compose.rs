@@ -78,6 +78,12 @@ pub(crate) fn compose(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     Ok(made)
 }
 
+/// The packages that are compiled for compositions, beside the core.
+pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
+    let shells = COMPOSITIONS.iter().map(|composition| composition.shell.package);
+    std::iter::once(ADAPTER.package).chain(shells)
+}
+
 impl Guest {
     /// Compiles it, and returns where the component is.
     fn build(&self, workspace: &Workspace) -> Result<PathBuf> {

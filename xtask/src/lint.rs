@@ -1,6 +1,7 @@
 //! Checks that run no test: format, style, dependencies, and clippy on the host and on the guest.
 
 use crate::component;
+use crate::compose;
 use crate::process;
 use crate::tidy;
 use crate::workspace::{GUEST_TARGET, Variant, Workspace};
@@ -37,6 +38,13 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         }
         guest.args(["--", "--deny", "warnings"]);
         process::run(&mut guest).context("clippy found something in the code for the guest")?;
+    }
+    for package in compose::packages() {
+        let mut guest = workspace.guest_cargo(Variant::Normal);
+        guest.args(["clippy", "--package", package, "--target", GUEST_TARGET]);
+        guest.args(["--", "--deny", "warnings"]);
+        process::run(&mut guest)
+            .with_context(|| format!("clippy found something in {package} for WASI"))?;
     }
     Ok(())
 }

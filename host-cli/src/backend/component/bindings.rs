@@ -8,12 +8,10 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-pub(super) use btdt::cache::client;
+pub(crate) use btdt::cache::client;
 
-pub(super) mod wit {
-    pub(in super::super) use super::btdt::cache::{
-        archive, auth, http, objects, records, tree, types,
-    };
+pub(crate) mod wit {
+    pub(crate) use super::btdt::cache::{archive, auth, http, objects, records, tree, types};
 }
 
 btdt_ports::mirror!(wit);
