@@ -9,6 +9,8 @@ mod build;
 mod process;
 #[path = "../cli/support/rng.rs"]
 mod rng;
+#[path = "../cli/support/runtime.rs"]
+mod runtime;
 #[path = "../cli/support/tree.rs"]
 mod tree;
 

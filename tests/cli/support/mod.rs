@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod cache_view;
 pub(crate) mod process;
 pub(crate) mod rng;
+pub(crate) mod runtime;
 pub(crate) mod sandbox;
 pub(crate) mod tree;
 pub(crate) mod vandal;
@@ -13,6 +14,7 @@ pub(crate) use build::TreeBuilder;
 pub(crate) use cache_view::{CacheView, Kind};
 pub(crate) use process::{Outcome, Running};
 pub(crate) use rng::Rng;
+pub(crate) use runtime::runtime;
 pub(crate) use sandbox::Sandbox;
 pub(crate) use tree::{Tree, assert_same, same_content};
 

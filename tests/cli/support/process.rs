@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::runtime::runtime;
+
 /// No operation of these tests takes nearly this long: who waits longer has found a hang.
 const HANG: Duration = Duration::from_secs(300);
 
@@ -29,16 +31,20 @@ pub(crate) struct Outcome {
     pub(crate) signal: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    /// The lines of stderr that say what the runtime of the program cannot keep; not in `stderr`.
+    pub(crate) notices: Vec<String>,
     what: String,
 }
 
 impl Outcome {
     fn new(what: String, status: ExitStatus, stdout: &[u8], stderr: &[u8]) -> Self {
+        let (stderr, notices) = runtime().take_notices(&String::from_utf8_lossy(stderr));
         Self {
             code: status.code(),
             signal: status.signal(),
             stdout: String::from_utf8_lossy(stdout).into_owned(),
-            stderr: String::from_utf8_lossy(stderr).into_owned(),
+            stderr,
+            notices,
             what,
         }
     }
@@ -83,7 +89,7 @@ impl std::fmt::Display for Outcome {
         writeln!(out, "  command: {}", self.what)?;
         writeln!(out, "  code: {:?}, signal: {:?}", self.code, self.signal)?;
         writeln!(out, "  --- stdout\n{}", self.stdout)?;
-        write!(out, "  --- stderr\n{}", self.stderr)
+        write!(out, "  --- stderr\n{}{}", self.notices.concat(), self.stderr)
     }
 }
 

@@ -6,9 +6,11 @@
 //! standard streams of this process, whose exit code is that of the component. `wasi-run` has no
 //! options of its own, so that every argument is the component's.
 //!
-//! A file that ends in `.cwasm` is taken for a component that was precompiled with wasmtime's
-//! default settings, and is trusted; anything else is compiled first.
+//! A file that ends in `.cwasm` is taken for a component that was compiled before, and is trusted;
+//! anything else is compiled first. `wasi-run --precompile COMPONENT OUT.cwasm` makes such a file.
 
+use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use wasmtime::component::{Component, Linker, ResourceTable};
@@ -58,11 +60,14 @@ impl WasiHttpView for Process {
     }
 }
 
-fn run(arguments: Vec<std::ffi::OsString>) -> Result<ExitCode> {
+fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let Some(path) = arguments.first() else {
         bail!("usage: wasi-run <component> [argument...]");
     };
     let engine = Engine::default();
+    if path == "--precompile" {
+        return precompile(&engine, &arguments[1..]);
+    }
     let component = load(&engine, Path::new(path))?;
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
@@ -86,6 +91,19 @@ fn run(arguments: Vec<std::ffi::OsString>) -> Result<ExitCode> {
     }
 }
 
+fn precompile(engine: &Engine, paths: &[OsString]) -> Result<ExitCode> {
+    let [input, output] = paths else {
+        bail!("usage: wasi-run --precompile <component> <out.cwasm>");
+    };
+    let component =
+        fs::read(input).with_context(|| format!("could not read {}", input.display()))?;
+    let compiled = engine
+        .precompile_component(&component)
+        .with_context(|| format!("could not compile {}", input.display()))?;
+    fs::write(output, compiled).with_context(|| format!("could not write {}", output.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn load(engine: &Engine, path: &Path) -> Result<Component> {
     let component = if path.extension().is_some_and(|extension| extension == "cwasm") {
         // SAFETY: the caller vouches that the file came out of a compiler of wasmtime, as the
@@ -97,7 +115,7 @@ fn load(engine: &Engine, path: &Path) -> Result<Component> {
     component.with_context(|| format!("could not load {}", path.display()))
 }
 
-fn context(arguments: &[std::ffi::OsString]) -> Result<WasiCtx> {
+fn context(arguments: &[OsString]) -> Result<WasiCtx> {
     let cwd = std::env::current_dir().context("could not find the current directory")?;
     let mut builder = WasiCtxBuilder::new();
     builder.inherit_stdio().inherit_network().allow_ip_name_lookup(true);
