@@ -1,7 +1,6 @@
 //! The log of the server: standard error, which runtimes keep apart from answers.
 
 use btdt_host_runtime::messages::{escape, warning};
-use std::fmt::Display;
 use std::io::{self, Write};
 
 /// Something that deserves attention.
@@ -15,8 +14,8 @@ pub(super) fn failure(message: &str) {
 }
 
 /// Why one request failed. Its id is what the client was told.
-pub(super) fn failed_request(id: &str, what: &str, why: &dyn Display) {
-    line(&format!("Error: request {id}: {what}: {}", escape(&why.to_string())));
+pub(super) fn failed_request(id: &str, what: &str, why: &str) {
+    line(&format!("Error: request {id}: {what}: {}", escape(why)));
 }
 
 fn line(text: &str) {

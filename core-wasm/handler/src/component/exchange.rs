@@ -2,7 +2,7 @@
 
 use super::bindings::wasi::io::streams::InputStream;
 use super::respond::{Content, Reply};
-use super::{console, core, http, service, setup};
+use super::{console, core, faults, http, service, setup};
 use crate::head::Head;
 use crate::settings::Settings;
 use btdt_host_runtime::serving::Refusal;
@@ -29,8 +29,7 @@ pub(super) fn answer(request: &http::IncomingRequest, out: http::ResponseOutpara
     let id = format!("{:016x}", wasip2::random::random::get_random_u64());
     let is_head = matches!(request.method(), http::Method::Head);
     let Some(settings) = setup::settings() else {
-        let why = "the server is not configured as it has to be";
-        console::failed_request(&id, "it cannot be answered", &why);
+        console::failed_request(&id, "it cannot be answered", "the configuration is wrong");
         return Reply::refusal(Refusal::Broken, &id, is_head).send(out, &id, |_, _| ());
     };
     let head = Head::new(
@@ -136,10 +135,14 @@ impl Exchange {
             TransferFault::TooLarge => Refusal::TooLarge,
             TransferFault::Malformed | TransferFault::Interrupted => Refusal::Incomplete,
             TransferFault::Object(_) | TransferFault::Chunk(_) | TransferFault::Storage(_) => {
-                console::failed_request(&self.id, "the body cannot be received", &fault);
+                self.failed("the body cannot be received", &fault);
                 Refusal::Broken
             }
         }
+    }
+
+    fn failed(&self, what: &str, fault: &TransferFault) {
+        console::failed_request(&self.id, what, &faults::of_transfer(fault));
     }
 
     /// The reply that a response of the core becomes.
@@ -159,7 +162,7 @@ impl Exchange {
                 let codec = codec(encoding);
                 let length = match codec {
                     StoredCodec::None => Some(service::archive_length(&plan).map_err(|fault| {
-                        console::failed_request(&self.id, "the archive cannot be sent", &fault);
+                        self.failed("the archive cannot be sent", &fault);
                         Refusal::Unreadable
                     })?),
                     StoredCodec::Gzip | StoredCodec::Zstd => None,

@@ -2,6 +2,7 @@
 
 mod console;
 mod exchange;
+mod faults;
 mod respond;
 mod setup;
 

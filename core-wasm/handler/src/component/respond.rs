@@ -1,11 +1,9 @@
 //! Sends what was answered.
 
-use super::bindings::btdt::cache::types;
 use super::bindings::wasi::io::streams::{OutputStream, StreamError};
 use super::exchange::Exchange;
-use super::{console, core, http, service};
+use super::{console, core, faults, http, service};
 use btdt_host_runtime::serving::{REQUEST_ID, Refusal, damage};
-use btdt_ports::Digest;
 use service::{ArchivePlan, DamagedChunk, StoredCodec, TransferFault};
 use std::borrow::Cow;
 
@@ -90,7 +88,8 @@ impl Reply {
             Err(TransferFault::Interrupted) => {}
             // Not finished, the body is cut off, so that the client notices.
             Err(fault) => {
-                console::failed_request(id, "the answer could not be completed", &fault);
+                let why = faults::of_transfer(&fault);
+                console::failed_request(id, "the answer could not be completed", &why);
                 if let TransferFault::Chunk(damaged) = fault {
                     on_damage(&Sent { cache, headers }, damaged);
                 }
@@ -108,7 +107,7 @@ impl Exchange {
         };
         let (path, query) = damage::check_request(
             sent.cache.as_deref().unwrap_or_default(),
-            &digest(damaged.digest),
+            &faults::digest(damaged.digest),
             header("btdt-cache-key").unwrap_or_default(),
             header("btdt-cache-key-encoding").is_some(),
         );
@@ -147,13 +146,4 @@ fn write(stream: OutputStream, bytes: &[u8]) -> Result<(), TransferFault> {
         left = rest;
     }
     stream.blocking_flush().map_err(gone)
-}
-
-fn digest(digest: types::Digest) -> Digest {
-    let words = [digest.a, digest.b, digest.c, digest.d];
-    let mut bytes = [0; Digest::LENGTH];
-    for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
-        place.copy_from_slice(&word.to_be_bytes());
-    }
-    Digest::new(bytes)
 }

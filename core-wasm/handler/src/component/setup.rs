@@ -1,10 +1,8 @@
 //! What an instance needs before it can answer: configuration, keys and caches. A runtime may make
 //! an instance for each request, so nothing is done here that is not needed by all of them.
 
-use super::bindings::btdt::wasi::places::{OpenFault, UnsupportedFormat};
-use super::{console, service};
+use super::{console, faults, service};
 use crate::settings::{self, Settings};
-use btdt_host_runtime::storage::OpenError;
 use std::env;
 use std::sync::OnceLock;
 
@@ -53,19 +51,8 @@ fn trust(settings: &Settings) -> Result<(), String> {
 fn open(settings: &Settings) -> Result<(), String> {
     for (name, path) in &settings.caches {
         service::add_cache(name, path.as_bytes()).map_err(|fault| {
-            format!("Could not open cache {name:?} at {path}: {}", reason(fault))
+            format!("Could not open cache {name:?} at {path}: {}", faults::of_cache(fault))
         })?;
     }
     Ok(())
-}
-
-/// Why a directory cannot be used as a cache, as every host says it.
-fn reason(fault: OpenFault) -> OpenError {
-    match fault {
-        OpenFault::Io(error) => OpenError::Io(error.into()),
-        OpenFault::UnsupportedFormat(UnsupportedFormat { found, supported }) => {
-            OpenError::UnsupportedFormat { found, supported }
-        }
-        OpenFault::UnknownFormat => OpenError::UnknownFormat,
-    }
 }
