@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::support::{NOT_FOUND, OTHER_KEY, Outcome, SUCCESS, Sandbox, USAGE};
+use crate::support::{NOT_FOUND, OTHER_KEY, Outcome, SUCCESS, Sandbox, USAGE, runtime};
 
 /// A sandbox with one tree per name, stored under the key of the same name.
 fn with_keys(names: &[&str]) -> Sandbox {
@@ -226,6 +226,10 @@ fn keys_that_are_not_utf8_are_refused() {
     let sandbox = Sandbox::new();
     sandbox.tree("src");
     let key = OsStr::from_bytes(b"caf\xe9");
+    // Elsewhere it is the runtime that such an argument does not get past, or not as it is.
+    if runtime().lacks("arguments that are not UTF-8", runtime().any_bytes) {
+        return;
+    }
     sandbox.store(key, "src").expect(USAGE);
     sandbox.restore(key, "out").expect(USAGE);
 }

@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::build::set_time;
 use crate::support::tree::Time;
-use crate::support::{Rng, SUCCESS, Sandbox, assert_same};
+use crate::support::{Rng, SUCCESS, Sandbox, assert_same, runtime};
 
 /// One step of building a tree. Places are chosen among what the steps before have made.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ struct Maker {
 impl Maker {
     fn place(&self, parent: usize, name: &[u8]) -> Option<PathBuf> {
         let parent = &self.dirs[parent % self.dirs.len()].0;
-        let path = parent.join(OsStr::from_bytes(name));
+        let path = parent.join(OsStr::from_bytes(&sayable(name)));
         // Two steps may choose one name, and deep trees may get too deep for one path.
         let taken = fs::symlink_metadata(&path).is_ok();
         (!taken && path.as_os_str().len() < 3_000).then_some(path)
@@ -131,6 +131,22 @@ impl Maker {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set permissions");
             set_time(&path, time.0, time.1);
         }
+    }
+}
+
+/// A name that the runtime of the program under test can say.
+fn sayable(name: &[u8]) -> Vec<u8> {
+    let letter = |byte: &u8| match byte {
+        128.. if !runtime().any_bytes => byte & 0x7F | 0x20,
+        b'\\' if !runtime().backslashes => b'|',
+        byte => *byte,
+    };
+    // A slash that was another character would make a path of a name.
+    let name: Vec<u8> = name.iter().map(letter).collect();
+    if runtime().any_bytes {
+        name
+    } else {
+        name.iter().map(|b| if *b == b'/' { b'-' } else { *b }).collect()
     }
 }
 

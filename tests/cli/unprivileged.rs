@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::support::binary::btdt_path;
 use crate::support::process::clean_command;
 use crate::support::{
-    ERROR, NOT_FOUND, Outcome, Running, SUCCESS, Sandbox, TreeBuilder, assert_same,
+    ERROR, NOT_FOUND, Outcome, Running, SUCCESS, Sandbox, TreeBuilder, assert_same, runtime,
 };
 
 /// The user and group that run the binary when the tests run as root.
@@ -27,13 +27,18 @@ struct Home {
 impl Home {
     fn new() -> Self {
         let sandbox = Sandbox::new();
-        let binary = sandbox.path("btdt");
+        let (from, to, binary) = if runtime().is_native() {
+            (btdt_path(), sandbox.path("btdt"), sandbox.path("btdt"))
+        } else {
+            // All that the program starts lies beside it.
+            let directory = btdt_path().parent().expect("a program in a directory");
+            (directory, sandbox.path("program"), sandbox.path("program/btdt"))
+        };
         // By another process: a file that this one has open for writing cannot be run, and a child
         // of another test could hold it open for a moment longer.
-        let status =
-            Command::new("cp").arg(btdt_path()).arg(&binary).status().expect("copy the binary");
-        assert!(status.success(), "cannot copy the binary");
-        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        let status = Command::new("cp").arg("-R").arg(from).arg(&to).status();
+        assert!(status.expect("copy the binary").success(), "cannot copy the binary");
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(sandbox.root(), fs::Permissions::from_mode(0o755)).unwrap();
         let home = Self { sandbox, binary, is_root: rustix::process::geteuid().is_root() };
         home.is_reachable();

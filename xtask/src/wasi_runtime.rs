@@ -49,7 +49,7 @@ impl WasiProgram {
 /// # Errors
 /// When one of the two can't be built, or the directory not be written.
 pub(crate) fn wasmtime(workspace: &Workspace) -> Result<WasiProgram> {
-    let component = compose::build(workspace)?;
+    let component = compose::command_component(workspace)?;
     let mut build = workspace.cargo();
     build.arg("build");
     // All of them, though only one is wanted: so the libraries are those that the tests of the tools
@@ -75,7 +75,7 @@ pub(crate) fn wasmtime(workspace: &Workspace) -> Result<WasiProgram> {
 /// When the component can't be built, npm can't install jco, jco fails, or the directory can't be
 /// written.
 pub(crate) fn jco(workspace: &Workspace) -> Result<WasiProgram> {
-    let component = compose::build(workspace)?;
+    let component = compose::command_component(workspace)?;
     let sources = workspace.root().join("tests/wasi/jco");
     let tools = workspace.target_dir().join("tools/jco");
     install_packages(&sources, &tools)?;

@@ -12,6 +12,7 @@ use btdt_host_runtime::auth::{
     read_public_keys,
 };
 use btdt_host_runtime::clock;
+use btdt_host_runtime::tree::filesystem::KEEPS_MODES;
 use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -41,6 +42,12 @@ fn keypair(arguments: &KeypairArguments, printer: &Printer) -> Result<Exit, Fail
         printer.note(&format!("Public key: {}", key.public()));
     } else {
         printer.result(&key.public().to_string()).map_err(messages::output)?;
+    }
+    if let Some(path) = private.filter(|_| !KEEPS_MODES) {
+        printer.warning(&format!(
+            "this runtime cannot restrict who may read {}: do so outside of it, with chmod 600",
+            path.display()
+        ));
     }
     Ok(Exit::Success)
 }

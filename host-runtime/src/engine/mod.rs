@@ -37,6 +37,10 @@ const HOSTCALL_FUEL: usize = 1 << 30;
 /// Memory that an instance at rest keeps, in bytes: what a small request touches.
 const RESIDENT_MEMORY: usize = 256 << 10;
 
+/// Bytes of its tables that it keeps. Giving back these few pages after each request makes every
+/// other thread stop for a moment.
+const RESIDENT_TABLES: usize = 16 << 10;
+
 /// The core could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
@@ -165,6 +169,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .total_core_instances(instances * 5)
         .table_elements(2000)
         .linear_memory_keep_resident(RESIDENT_MEMORY)
+        .table_keep_resident(RESIDENT_TABLES)
         .pagemap_scan(Enabled::Auto);
     pool
 }

@@ -9,7 +9,7 @@ use crate::http_rules::chunks::{self as rules, FetchFault};
 use crate::http_rules::retry::{Attempt, persist};
 use crate::storage::codec::{Codec, max_stored_size};
 use crate::transfer::{ChunkSink, ChunkSource};
-use crate::workers::suitable_count;
+use crate::workers::{Turns, suitable_count};
 use btdt_ports::{
     ChunkEndpoint, Digest, IoError, IoErrorKind, ObjectFault, PutOutcome, RetryPolicy,
     TransferFailure, TransferFault,
@@ -30,11 +30,17 @@ pub(super) struct RemoteChunks {
     shared: Arc<Shared>,
     endpoint: ChunkEndpoint,
     batches: Batches,
+    compressing: Turns,
 }
 
 impl RemoteChunks {
     pub(super) fn new(shared: Arc<Shared>, endpoint: ChunkEndpoint) -> Self {
-        RemoteChunks { shared, endpoint, batches: Batches::default() }
+        RemoteChunks {
+            shared,
+            endpoint,
+            batches: Batches::default(),
+            compressing: Turns::default(),
+        }
     }
 
     fn url(&self, digest: &Digest, query: &str) -> String {
@@ -145,7 +151,7 @@ impl ChunkSink for RemoteChunks {
     }
 
     fn put(&self, digest: &Digest, raw: &[u8], codec: &mut Codec) -> Result<PutOutcome, IoError> {
-        let stored = Bytes::copy_from_slice(codec.encode(raw)?);
+        let stored = self.compressing.with(|| codec.encode(raw).map(Bytes::copy_from_slice))?;
         let stored_size = stored.len() as u64;
         let url = self.url(digest, &self.endpoint.query);
         let mut outgoing = Outgoing::new(Method::PUT, &url, stored);

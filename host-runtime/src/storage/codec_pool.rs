@@ -1,13 +1,11 @@
 //! Codecs for the calls that bring none of their own.
 
 use super::codec::Codec;
+use crate::workers::suitable_count;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-
-/// As many threads are worth it; more only compete for the disk.
-const MAX_THREADS: usize = 16;
 
 /// Codecs at rest, so that their contexts and buffers are used again.
 #[derive(Default)]
@@ -29,8 +27,7 @@ impl CodecPool {
         items: &[I],
         work: impl Fn(&I, &mut Codec) -> T + Sync,
     ) -> Vec<T> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let threads = cores.min(items.len()).min(MAX_THREADS);
+        let threads = suitable_count().min(items.len());
         if threads <= 1 {
             return self.with(|codec| items.iter().map(|item| work(item, codec)).collect());
         }

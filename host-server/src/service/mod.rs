@@ -22,7 +22,7 @@ use btdt_ports::PutOutcome;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How often the clock of the core's deadlines ticks.
 const TICK: Duration = Duration::from_millis(10);
@@ -81,6 +81,9 @@ pub(crate) struct Service {
     archive_memory: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
     waiting: AtomicUsize,
+    /// Instances of the core that are at work.
+    instances: AtomicUsize,
+    first_instance: Notify,
     read_ahead: Arc<ReadAhead>,
     stopping: AtomicBool,
 }
@@ -128,16 +131,21 @@ impl Service {
             body_memory: Arc::new(Semaphore::new(BODY_MEMORY as usize)),
             archive_memory: Arc::new(Semaphore::new(incoming * INCOMING_SHARE as usize)),
             waiting: AtomicUsize::new(0),
+            instances: AtomicUsize::new(0),
+            first_instance: Notify::new(),
             read_ahead: Arc::new(ReadAhead::new(READ_AHEAD)),
             stopping: AtomicBool::new(false),
         })
     }
 
-    /// Moves the core's deadlines on, for ever.
+    /// Moves the core's deadlines on while there are any, for ever. A server at rest sleeps.
     pub(crate) async fn tick(self: Arc<Self>) {
         let mut interval = tokio::time::interval(TICK);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            if self.instances.load(Ordering::Acquire) == 0 {
+                self.first_instance.notified().await;
+            }
             interval.tick().await;
             self.core.tick();
         }
@@ -270,6 +278,9 @@ struct Instance<'service>(&'service Service);
 impl<'service> Instance<'service> {
     fn begin(service: &'service Service) -> Self {
         service.metrics.instances.inc();
+        if service.instances.fetch_add(1, Ordering::AcqRel) == 0 {
+            service.first_instance.notify_one();
+        }
         Instance(service)
     }
 }
@@ -277,6 +288,7 @@ impl<'service> Instance<'service> {
 impl Drop for Instance<'_> {
     fn drop(&mut self) {
         self.0.metrics.instances.dec();
+        self.0.instances.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

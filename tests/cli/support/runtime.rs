@@ -31,6 +31,8 @@ pub(crate) struct Runtime {
     pub(crate) absolute_links: bool,
     /// Names, arguments and targets of symlinks need not be UTF-8.
     pub(crate) any_bytes: bool,
+    /// Caches are locked, so that a clean knows when nobody else is at work.
+    pub(crate) locks: bool,
     /// A backslash is a character like any other.
     pub(crate) backslashes: bool,
 }
@@ -43,6 +45,7 @@ const NATIVE: Runtime = Runtime {
     link_times: true,
     absolute_links: true,
     any_bytes: true,
+    locks: true,
     backslashes: true,
 };
 
@@ -53,6 +56,7 @@ const WASMTIME: Runtime = Runtime {
     early_times: false,
     absolute_links: false,
     any_bytes: false,
+    locks: false,
     ..NATIVE
 };
 

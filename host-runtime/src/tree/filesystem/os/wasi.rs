@@ -42,7 +42,7 @@ pub(in crate::tree::filesystem) struct Status {
     /// not tell.
     pub(in crate::tree::filesystem) changed: Timestamp,
     pub(in crate::tree::filesystem) links: u64,
-    /// There are no numbers of devices: always 0.
+    /// There are no numbers of devices: 0, or half of what tells files of several names apart.
     pub(in crate::tree::filesystem) device: u64,
     /// Tells a file of several names from others; 0 of everything else.
     pub(in crate::tree::filesystem) inode: u64,
@@ -131,7 +131,8 @@ fn look(directory: &Handle, name: &str, follow: Follow) -> Result<Status, Error>
     if status.kind == EntryKind::File && status.links > 1 {
         // A runtime without such numbers has no files of several names either.
         match directory.hash_at(name, follow) {
-            Ok((upper, lower)) => status.inode = upper ^ lower,
+            // Both halves as they are: wasmtime's differ by the same bits for every file.
+            Ok((upper, lower)) => (status.device, status.inode) = (upper, lower),
             Err(_) => status.links = 1,
         }
     }
