@@ -130,7 +130,10 @@ impl<T: Tree> Walker<'_, T> {
                 EntryKind::Directory => self.directory(&join(path, &entry.name), depth + 1)?,
                 EntryKind::File => files.next().ok_or(Error::SourceKind)?,
                 EntryKind::Symlink | EntryKind::Special => {
-                    self.of_bytes(entry.target.as_deref().unwrap_or_default())
+                    let unknown = || IoError::new(IoErrorKind::Unsupported);
+                    let target = entry.target.as_deref().ok_or_else(unknown);
+                    let failed = |error| failed(&join(path, &entry.name), error);
+                    self.of_bytes(target.map_err(failed)?)
                 }
             };
             match self.algorithm {

@@ -116,12 +116,14 @@ impl Listing {
             environment,
             listing: Listing { items: Vec::new(), text: Vec::new() },
             links: BTreeMap::new(),
+            unreadable: Unreadable::default(),
         };
         // The root has no name and is never a hard link of anything in the tree.
         reader.take(&Entry { name: Vec::new(), link: None, ..root })?;
         if is_directory {
             reader.read_levels()?;
         }
+        reader.unreadable.warn(environment);
         Ok(reader.listing)
     }
 
@@ -212,6 +214,41 @@ struct Reader<'read, T> {
     listing: Listing,
     /// Numbers for the files that have several names.
     links: BTreeMap<LinkId, u32>,
+    unreadable: Unreadable,
+}
+
+/// Symbolic links of which the host does not tell where they point: hosts on WASI cannot read those
+/// to absolute paths.
+#[derive(Default)]
+struct Unreadable {
+    count: u64,
+    /// The paths of the first ones.
+    names: Vec<String>,
+}
+
+impl Unreadable {
+    const NAMED: usize = 3;
+
+    fn add(&mut self, path: &[u8]) {
+        self.count += 1;
+        if self.names.len() < Self::NAMED {
+            self.names.push(String::from_utf8_lossy(path).into_owned());
+        }
+    }
+
+    fn warn(&self, environment: &dyn Environment) {
+        if self.count == 0 {
+            return;
+        }
+        let more = if self.count > self.names.len() as u64 { ", …" } else { "" };
+        let message = format!(
+            "This runtime does not tell where symbolic links to absolute paths point: {} not \
+             stored ({}{more}) (docs/wasi.md)",
+            if self.count == 1 { "1 is".to_owned() } else { format!("{} are", self.count) },
+            self.names.join(", "),
+        );
+        environment.log(Severity::Warning, &message);
+    }
 }
 
 impl<T: Tree> Reader<'_, T> {
@@ -262,6 +299,10 @@ impl<T: Tree> Reader<'_, T> {
                 let name = String::from_utf8_lossy(&entry_path);
                 let message = format!("skipped {name}: sockets, FIFOs and devices are not stored");
                 self.environment.log(Severity::Warning, &message);
+                continue;
+            }
+            if entry.kind == EntryKind::Symlink && entry.target.is_none() {
+                self.unreadable.add(&entry_path);
                 continue;
             }
             let number = self.take(entry)?;

@@ -1,7 +1,9 @@
-//! Hosts that do not know permission bits, as those on WASI do not: an entry that another host has
-//! stored loses none of its bits to them.
+//! Hosts that know neither permission bits nor where links to absolute paths point, as those on
+//! WASI do not: an entry that another host has stored loses no bits to them, and what they cannot
+//! see is said.
 
 use crate::support::{Cache, World, at, snapshot, tree};
+use btdt_core::error::Error;
 use btdt_core::hash::hash;
 use btdt_core::restore::Outcome;
 use btdt_host_runtime::transfer::{Sink, Source};
@@ -10,11 +12,12 @@ use btdt_ports::{
     Algorithm, CutSizes, Digest, Entry, FollowLinks, IoError, MaterializeError, Placement, Tree,
 };
 
-/// A tree whose entries have no modes.
+/// A tree as WASI shows it.
 struct Modeless<'tree>(&'tree MemoryTree);
 
-fn without_mode(entry: Entry) -> Entry {
-    Entry { mode: None, ..entry }
+fn as_seen(entry: Entry) -> Entry {
+    let target = entry.target.filter(|target| !target.starts_with(b"/"));
+    Entry { mode: None, target, ..entry }
 }
 
 impl Tree for Modeless<'_> {
@@ -24,7 +27,7 @@ impl Tree for Modeless<'_> {
     type Materializer = MemoryMaterializer;
 
     fn root(&self) -> Result<Option<Entry>, IoError> {
-        Ok(self.0.root()?.map(without_mode))
+        Ok(self.0.root()?.map(as_seen))
     }
 
     fn read_directories(
@@ -33,7 +36,7 @@ impl Tree for Modeless<'_> {
         follow: FollowLinks,
     ) -> Vec<Result<Vec<Entry>, IoError>> {
         let listed = self.0.read_directories(paths, follow).into_iter();
-        listed.map(|entries| Ok(entries?.into_iter().map(without_mode).collect())).collect()
+        listed.map(|entries| Ok(entries?.into_iter().map(as_seen).collect())).collect()
     }
 
     fn read_file(&self, path: &[u8], limit: u64) -> Result<Vec<u8>, IoError> {
@@ -138,4 +141,23 @@ fn a_hash_says_where_it_does_not_know_what_is_executable() {
     hashed(&[&empty], Algorithm::Sha256);
     hashed(&[&modeless], Algorithm::Blake3);
     assert_eq!(world.warnings(), [""; 0]);
+}
+
+#[test]
+fn links_that_cannot_be_read_are_left_out_and_named() {
+    let cache = Cache::new();
+    let source = tree(&[("a", b"alpha")]);
+    for (name, target) in [("l1", "/etc"), ("l2", "/"), ("near", "a"), ("l3", "/x"), ("l4", "/y")] {
+        source.insert_symlink(name.as_bytes(), target.as_bytes(), at(70)).unwrap();
+    }
+    cache.store("k", &Modeless(&source));
+    cache.world.expect_warning(&["4 are not stored", "(l1, l2, l3, …)", "docs/wasi.md"]);
+    let (_, restored) = cache.restore("k").unwrap();
+    let names: Vec<String> = modes(&restored, "").into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["a", "near"]);
+
+    // A hash of less than what is there would be a wrong key.
+    let failed = hash(&[&Modeless(&source)], Algorithm::Sha256, &cache.world).unwrap_err();
+    let expected = IoError::new(btdt_ports::IoErrorKind::Unsupported);
+    assert_eq!(failed, (0, Error::Source { path: b"l1".to_vec(), error: expected }));
 }

@@ -76,7 +76,11 @@ pub(crate) struct FilesystemBackend {
 
 impl FilesystemBackend {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        // WASI has no directory for temporary files: the runtime opens one as the current one.
+        let directory = match cfg!(target_os = "wasi") {
+            true => tempfile::tempdir_in(".").unwrap(),
+            false => tempfile::tempdir().unwrap(),
+        };
         let storage = FilesystemStorage::open(directory.path()).unwrap();
         FilesystemBackend { directory, storage }
     }

@@ -7,8 +7,11 @@
 
 mod aside;
 mod backends;
+#[cfg(not(target_os = "wasi"))]
 mod codec;
+#[cfg(not(target_os = "wasi"))]
 mod concurrency;
+#[cfg(not(target_os = "wasi"))]
 mod filesystem;
 mod objects;
 mod records;
@@ -86,8 +89,27 @@ suite! {
         a_stored_form_beyond_the_limit_is_refused
         a_stored_form_longer_than_it_need_be_is_refused
     }
-    concurrency {
-        threads_can_put_the_same_object
-        a_record_put_during_a_deletion_is_never_lost
+}
+
+#[cfg(not(target_os = "wasi"))]
+mod side_by_side {
+    use super::concurrency::{
+        a_record_put_during_a_deletion_is_never_lost, threads_can_put_the_same_object,
+    };
+
+    macro_rules! suite_of_threads {
+        ($($backend:ident: $type:ident)*) => {
+            $(mod $backend {
+                #[test] fn same_object() {
+                    super::threads_can_put_the_same_object(&crate::backends::$type::new());
+                }
+                #[test] fn deletion() {
+                    super::a_record_put_during_a_deletion_is_never_lost(
+                        &crate::backends::$type::new(),
+                    );
+                }
+            })*
+        };
     }
+    suite_of_threads! { on_a_filesystem: FilesystemBackend in_memory: MemoryBackend }
 }

@@ -42,7 +42,7 @@ pub struct Entry {
     pub size: u64,
     /// Present for a file that has further names, here or elsewhere.
     pub link: Option<LinkId>,
-    /// Where a symbolic link points.
+    /// Where a symbolic link points; `None` where the host cannot tell.
     pub target: Option<Vec<u8>>,
 }
 

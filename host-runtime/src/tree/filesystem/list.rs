@@ -56,9 +56,7 @@ fn read_directory(
             FollowLinks::Always => os::status_followed(&directory, name),
         };
         let target = match &status {
-            Ok(status) if status.kind == EntryKind::Symlink => {
-                Some(os::read_link(&directory, name)).transpose()
-            }
+            Ok(status) if status.kind == EntryKind::Symlink => os::read_link(&directory, name),
             _ => Ok(None),
         };
         match status.and_then(|status| Ok((status, target?))) {

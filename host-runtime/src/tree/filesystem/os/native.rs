@@ -291,12 +291,13 @@ pub(in crate::tree::filesystem) fn for_each_name(
     Ok(())
 }
 
-/// Where a symbolic link points.
+/// Where a symbolic link points; always something.
 pub(in crate::tree::filesystem) fn read_link(
     directory: impl AsFd,
     name: impl Arg,
-) -> Result<Vec<u8>, Error> {
-    rustix::fs::readlinkat(directory, name, Vec::new()).map(std::ffi::CString::into_bytes)
+) -> Result<Option<Vec<u8>>, Error> {
+    let target = rustix::fs::readlinkat(directory, name, Vec::new())?;
+    Ok(Some(target.into_bytes()))
 }
 
 /// Appends what one call reads, at most `limit` bytes; nothing only at the end.

@@ -250,12 +250,16 @@ pub(in crate::tree::filesystem) fn for_each_name(
     })
 }
 
-/// Where a symbolic link points.
+/// Where a symbolic link points; `None` where the runtime does not tell, as some do not of absolute
+/// targets.
 pub(in crate::tree::filesystem) fn read_link(
     directory: &Handle,
     name: impl Name,
-) -> Result<Vec<u8>, Error> {
-    directory.read_link(name.text()?).map(String::into_bytes)
+) -> Result<Option<Vec<u8>>, Error> {
+    match directory.read_link(name.text()?) {
+        Err(Errno::PERM | Errno::ACCESS) => Ok(None),
+        result => result.map(|target| Some(target.into_bytes())),
+    }
 }
 
 /// Appends what one call reads, at most `limit` bytes; nothing only at the end.
