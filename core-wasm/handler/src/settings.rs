@@ -1,9 +1,7 @@
 //! The configuration: variables of the environment, named as those of `btdt-server`.
 
 use btdt_host_runtime::serving::variables::{FILE_VARIABLE, PREFIX, is_ours};
-use btdt_host_runtime::serving::{
-    self, check_cache_name, nearest, parse_list, parse_switch,
-};
+use btdt_host_runtime::serving::{self, check_cache_name, nearest, parse_list, parse_switch};
 use btdt_host_runtime::units::parse_size;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,12 +46,8 @@ const WITHOUT_MEANING: &[&str] = &[
 ];
 
 /// The same, of those about one cache.
-const WITHOUT_MEANING_OF_CACHES: &[&str] = &[
-    "CLEANUP__CACHE_EXPIRATION",
-    "CLEANUP__GRACE_PERIOD",
-    "CLEANUP__MAX_CACHE_SIZE",
-    "QUOTA",
-];
+const WITHOUT_MEANING_OF_CACHES: &[&str] =
+    &["CLEANUP__CACHE_EXPIRATION", "CLEANUP__GRACE_PERIOD", "CLEANUP__MAX_CACHE_SIZE", "QUOTA"];
 
 /// The configuration, checked as far as it can be without looking at files. Paths are those of the
 /// runtime, sizes are bytes.

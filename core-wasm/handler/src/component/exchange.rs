@@ -42,8 +42,7 @@ pub(super) fn answer(request: &http::IncomingRequest, out: http::ResponseOutpara
     }
     let exchange = Exchange::new(id, request.method(), head, settings);
     let replied = exchange.run(request);
-    let reply =
-        replied.unwrap_or_else(|refusal| Reply::refusal(refusal, &exchange.id, is_head));
+    let reply = replied.unwrap_or_else(|refusal| Reply::refusal(refusal, &exchange.id, is_head));
     reply.send(out, &exchange.id, |cache, damaged| exchange.drop_chunk(cache, damaged));
 }
 
@@ -68,8 +67,12 @@ impl Exchange {
     fn run(&self, request: &http::IncomingRequest) -> Result<Reply, Refusal> {
         let response = match core::handle(&self.request, self.settings) {
             core::Answer::Respond(response) => response,
-            core::Answer::ReceiveBytes(upload) => self.receive_bytes(&Body::of(request)?, upload)?,
-            core::Answer::ReceiveChunk(upload) => self.receive_chunk(&Body::of(request)?, upload)?,
+            core::Answer::ReceiveBytes(upload) => {
+                self.receive_bytes(&Body::of(request)?, upload)?
+            }
+            core::Answer::ReceiveChunk(upload) => {
+                self.receive_chunk(&Body::of(request)?, upload)?
+            }
             core::Answer::ReceiveArchive(upload) => {
                 self.receive_archive(&Body::of(request)?, upload)?
             }

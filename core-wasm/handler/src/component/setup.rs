@@ -17,9 +17,8 @@ pub(super) fn settings() -> Option<&'static Settings> {
 fn set_up() -> Option<Settings> {
     let variables = env::vars_os();
     // WASI has no others than UTF-8.
-    let variables = variables.filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    });
+    let variables = variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let loaded = match settings::load(variables) {
         Ok(loaded) => loaded,
         Err(problems) => {
