@@ -1,13 +1,14 @@
 //! A damaged cache: every kind of object, flipped, cut short and removed.
 //!
 //! A warning and a miss, the next key, or an error; never success with other content. A store
-//! afterwards makes things right again.
+//! afterwards makes things right again. `BTDT_DAMAGES` chooses how many are done to each object.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::{
-    ERROR, Kind, NOT_FOUND, OTHER_KEY, Outcome, Rng, SUCCESS, Sandbox, assert_same, sandbox, vandal,
+    ERROR, Kind, NOT_FOUND, OTHER_KEY, Outcome, Rng, SUCCESS, Sandbox, assert_same,
+    number_from_env, sandbox, vandal,
 };
 
 /// The ways to damage one object.
@@ -83,7 +84,10 @@ impl Damage {
             all.push(Self::Flip { place, mask });
             all.push(Self::Truncate(rng.next()));
         }
-        all
+        // The first few are all of one kind: take those from everywhere.
+        let wanted = number_from_env("BTDT_DAMAGES", all.len() as u64) as usize;
+        let step = all.len().div_ceil(wanted.max(1));
+        all.into_iter().step_by(step).collect()
     }
 }
 

@@ -8,8 +8,8 @@ use rustix::process::Signal;
 
 use crate::support::cache_view::assert_no_leftovers;
 use crate::support::{
-    CacheView, ERROR, Kind, NOT_FOUND, Running, SUCCESS, Sandbox, TreeBuilder, same_content,
-    sandbox, vandal,
+    CacheView, ERROR, Kind, NOT_FOUND, Running, SUCCESS, Sandbox, TreeBuilder, number_from_env,
+    same_content, sandbox, vandal,
 };
 
 /// The limits of the guide's task, which no entry here reaches.
@@ -97,7 +97,7 @@ fn fault_02_a_restore_never_brings_back_an_older_entry() {
         sandbox.tree(format!("v{seed}")).sample(seed);
     }
     sandbox.store("k", "v0").expect(SUCCESS);
-    for round in 1..60 {
+    for round in 1..number_from_env("BTDT_RESTORE_ROUNDS", 60) {
         // Restores that touch the entry's access time before, while and after it is replaced.
         let restores: Vec<_> = (0..4)
             .map(|index| {

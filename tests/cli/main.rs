@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
 mod administration;
+mod beside_native;
 mod contention;
 mod crash;
 mod damage;

@@ -26,6 +26,11 @@ pub(crate) enum Task {
         /// Handed to the test programs.
         arguments: Vec<String>,
     },
+    /// Run the end-to-end tests of the command line, or some of them, on Node.js.
+    TestJco {
+        /// Handed to the test program.
+        arguments: Vec<String>,
+    },
     /// Check the style of the files.
     Tidy,
     /// Check format, lints and style.
@@ -93,14 +98,24 @@ and what each imports and exports (.wit).
         arguments: "[WORD...]",
         summary: "Run all tests, or those whose names contain one of the words",
         details: "\
-Builds both variants of the core component, then runs the tests of every crate, of xtask, and the
-style checks of `tidy`. The last line is the sum: `N passed, N failed`. Words and options go to
+Builds both variants of the core component, then runs the tests of every crate, of xtask, those of
+the command line once more with btdt.wasm under wasmtime, and the style checks of `tidy`. The last line is the sum: `N passed, N failed`. Words and options go to
 the test programs: `cargo xtask test restore --nocapture`.
 
 The end-to-end tests run a real `npm ci`. Where node or npm is missing it is installed when this
 runs as root on a system with apt-get.
 
   INSTA_UPDATE=always cargo xtask test    accepts the output of today as the expected one",
+    },
+    Help {
+        name: "test-jco",
+        arguments: "[WORD...]",
+        summary: "Run the end-to-end tests of the command line with btdt.wasm on Node.js",
+        details: "\
+Composes btdt.wasm, installs jco from npm in target/tools/, has it make JavaScript of the component,
+and runs the tests that `test` runs with the native program and under wasmtime. Every start takes
+half a second there, so what tests repeat, they repeat less often; tests/README.md has the variables.
+Needs node and npm.",
     },
     Help {
         name: "tidy",
@@ -172,6 +187,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Task, String> {
             Ok(Task::Component { broken, target })
         }
         "test" => Ok(Task::Test { arguments: without_separator(rest) }),
+        "test-jco" => Ok(Task::TestJco { arguments: without_separator(rest) }),
         "bench" => Ok(Task::Bench { arguments: rest.to_vec() }),
         _ => without_arguments(help, rest),
     }

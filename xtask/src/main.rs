@@ -20,6 +20,7 @@ mod test;
 mod test_fuzzer;
 mod test_tools;
 mod tidy;
+mod wasi_runtime;
 mod wasm_target;
 mod workspace;
 
@@ -70,6 +71,7 @@ fn run(task: Task) -> Result<()> {
             }
         }
         Task::Test { arguments } => test::run(&workspace, &arguments)?,
+        Task::TestJco { arguments } => test::run_jco(&workspace, &arguments)?,
         Task::Tidy => tidy::run(&workspace)?,
         Task::Lint => lint::run(&workspace)?,
         Task::Ci => {

@@ -4,13 +4,20 @@ use crate::component;
 use crate::process;
 use crate::test_tools;
 use crate::tidy;
+use crate::wasi_runtime::{self, TOOLS, WasiProgram};
 use crate::workspace::{Variant, Workspace};
 use anyhow::{Result, bail};
 use std::process::Command;
 
-/// The packages that are tested apart from the others: cargo unites the features of everything it
-/// builds together, and the compiler that `btdt-precompile` needs would find its way into the hosts.
-const TOOLS: &[&str] = &["xtask", "btdt-precompile"];
+/// How long the tests may take that a variable says under jco, where every start of the program
+/// takes half a second; `tests/README.md` says what each is. Those that are set already count.
+const SHORTER: &[(&str, &str)] = &[
+    ("BTDT_CONTENTION_SECONDS", "60"),
+    ("BTDT_CRASH_ROUNDS", "3"),
+    ("BTDT_DAMAGES", "4"),
+    ("BTDT_RESTORE_ROUNDS", "6"),
+    ("PROPTEST_CASES", "8"),
+];
 
 /// How many tests passed and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,17 +37,16 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 
     let mut tally = Tally::default();
     let mut failures = Vec::new();
-    let mut hosts = workspace.cargo();
-    hosts.args(["test", "--no-fail-fast", "--workspace"]);
-    for tool in TOOLS {
-        hosts.args(["--exclude", tool]);
-    }
     let mut tools = workspace.cargo();
     tools.args(["test", "--no-fail-fast"]);
     for tool in TOOLS {
         tools.args(["--package", tool]);
     }
-    for mut command in [hosts, tools] {
+    let mut commands = vec![hosts(workspace), tools];
+    // The same suite once more, with the component in the place of the native program.
+    let program = wasi_runtime::wasmtime(workspace)?;
+    commands.push(suite(workspace, &program));
+    for mut command in commands {
         command.arg("--").args(arguments);
         if !run_counting(&mut command, &mut tally)? {
             failures.push(process::display(&command));
@@ -54,6 +60,51 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         bail!("not everything passed: {}", failures.join("; "));
     }
     Ok(())
+}
+
+/// Runs the end-to-end suite of the command line with `btdt.wasm` on Node.js, as jco makes it;
+/// `arguments` go to the test program.
+///
+/// # Errors
+/// When anything can't be built or installed, or a test fails.
+pub(crate) fn run_jco(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    test_tools::ensure(workspace, arguments.is_empty())?;
+    component::build(workspace, Variant::Normal, None)?;
+    component::build(workspace, Variant::Broken, None)?;
+    let program = wasi_runtime::jco(workspace)?;
+    let mut tally = Tally::default();
+    let mut command = suite(workspace, &program);
+    for (name, value) in SHORTER {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
+    command.arg("--").args(arguments);
+    let succeeded = run_counting(&mut command, &mut tally)?;
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if !succeeded {
+        bail!("not everything passed: {}", process::display(&command));
+    }
+    Ok(())
+}
+
+/// The tests of everything but the tools.
+fn hosts(workspace: &Workspace) -> Command {
+    let mut hosts = workspace.cargo();
+    hosts.args(["test", "--no-fail-fast", "--workspace"]);
+    for tool in TOOLS {
+        hosts.args(["--exclude", tool]);
+    }
+    hosts
+}
+
+/// The end-to-end suite of the command line, with another program than the native one. All packages
+/// are named, so that cargo builds nothing again.
+fn suite(workspace: &Workspace, program: &WasiProgram) -> Command {
+    let mut suite = hosts(workspace);
+    suite.args(["--test", "cli"]);
+    program.stand_in(&mut suite);
+    suite
 }
 
 /// Runs one `cargo test`, shows its output and adds its results; tells whether it succeeded.

@@ -15,7 +15,7 @@ use std::process::Command;
 
 /// The packages that are built apart from the hosts: cargo unites the features of everything it
 /// builds together, and the compiler that they have would find its way into the hosts.
-pub(crate) const TOOLS: &[&str] = &["xtask", "btdt-precompile", "btdt-wasi-tests"];
+pub(crate) const TOOLS: &[&str] = &["xtask", "btdt-compose", "btdt-precompile", "btdt-wasi-tests"];
 
 /// What finds its own directory, also when it is started through a symlink, and runs `$program`.
 const SCRIPT: &str = "\
@@ -37,11 +37,6 @@ impl WasiProgram {
     pub(crate) fn stand_in(&self, command: &mut Command) {
         command.env("BTDT_TEST_PROGRAM", &self.path).env("BTDT_TEST_RUNTIME", self.runtime);
     }
-
-    /// The name of the runtime.
-    pub(crate) fn runtime(&self) -> &'static str {
-        self.runtime
-    }
 }
 
 /// Builds `btdt.wasm` and a plain WASI host on wasmtime to run it in.
@@ -49,7 +44,7 @@ impl WasiProgram {
 /// # Errors
 /// When one of the two can't be built, or the directory not be written.
 pub(crate) fn wasmtime(workspace: &Workspace) -> Result<WasiProgram> {
-    let component = compose::command_component(workspace)?;
+    let component = component(workspace)?;
     let mut build = workspace.cargo();
     build.arg("build");
     // All of them, though only one is wanted: so the libraries are those that the tests of the tools
@@ -75,7 +70,7 @@ pub(crate) fn wasmtime(workspace: &Workspace) -> Result<WasiProgram> {
 /// When the component can't be built, npm can't install jco, jco fails, or the directory can't be
 /// written.
 pub(crate) fn jco(workspace: &Workspace) -> Result<WasiProgram> {
-    let component = compose::command_component(workspace)?;
+    let component = component(workspace)?;
     let sources = workspace.root().join("tests/wasi/jco");
     let tools = workspace.target_dir().join("tools/jco");
     install_packages(&sources, &tools)?;
@@ -102,6 +97,13 @@ pub(crate) fn jco(workspace: &Workspace) -> Result<WasiProgram> {
     let node = process::find_program("node").context("the tests need Node.js: install nodejs")?;
     let start = format!("exec '{}' \"$here/run.mjs\" \"$@\"\n", node.display());
     Ok(WasiProgram { runtime: "jco", path: write_script(&directory, &start)? })
+}
+
+/// Composes everything and returns the component with the command line.
+fn component(workspace: &Workspace) -> Result<PathBuf> {
+    let composed = compose::compose(workspace)?;
+    let found = composed.into_iter().find(|path| path.ends_with("btdt.wasm"));
+    found.context("btdt.wasm is not among what was composed")
 }
 
 /// Installs what `package.json` asks for, unless that was done before.

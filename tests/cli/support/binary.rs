@@ -29,3 +29,11 @@ pub(crate) fn btdt<A: AsRef<OsStr>>(cwd: &Path, args: impl IntoIterator<Item = A
     command.args(args);
     Running::start(command).finish()
 }
+
+/// Runs the native binary in `cwd` to its end, whatever is under test.
+#[track_caller]
+pub(crate) fn native<A: AsRef<OsStr>>(cwd: &Path, args: impl IntoIterator<Item = A>) -> Outcome {
+    let mut command = clean_command(native_path(), cwd);
+    command.args(args);
+    Running::start(command).finish()
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::binary::{btdt, btdt_command};
+use super::binary::{btdt, btdt_command, native};
 use super::process::{Outcome, Running};
 use super::{CacheView, Tree, TreeBuilder, runtime};
 
@@ -93,6 +93,12 @@ impl Sandbox {
     #[track_caller]
     pub(crate) fn store(&self, keys: impl AsRef<OsStr>, path: impl AsRef<OsStr>) -> Outcome {
         self.run(store_args("cache", keys, path))
+    }
+
+    /// `btdt store -c cache -k KEYS PATH` by the native program, whatever is under test.
+    #[track_caller]
+    pub(crate) fn store_natively(&self, keys: impl AsRef<OsStr>, path: impl AsRef<OsStr>) {
+        native(self.root(), store_args("cache", keys, path)).expect(super::SUCCESS);
     }
 
     /// `btdt restore -c cache -k KEYS DEST`.
