@@ -152,7 +152,10 @@ impl Exchange {
     fn reply(&self, response: core::Response) -> Result<Reply, Refusal> {
         let mut headers = response.headers;
         let (content, length) = match response.body {
-            core::Body::Empty => (Content::Empty, None),
+            core::Body::Empty => {
+                let may_have_one = !self.is_head && !matches!(response.status, 204 | 304);
+                (Content::Empty, may_have_one.then_some(0))
+            }
             core::Body::Bytes(bytes) => {
                 let length = bytes.len() as u64;
                 (Content::Bytes(bytes.into()), Some(length))

@@ -62,17 +62,17 @@ impl Reply {
             // Whatever it was meant to say, it is no success.
             let _ = response.set_status_code(Refusal::Broken.status());
         }
-        // A response without a body may have the length of the one that is left out. It is asked
-        // for once only.
-        let body = match &content {
-            Content::Empty => None,
-            _ => response.body().ok(),
-        };
+        // All of them have one, if only to be ended: some runtimes cannot do without.
+        let body = response.body();
         http::ResponseOutparam::set(out, Ok(response));
-        let Some(body) = body else { return };
+        // Both are asked for once only.
+        let Ok(body) = body else { return };
         let Ok(stream) = body.write() else { return };
         let sent = match content {
-            Content::Empty => Ok(()),
+            Content::Empty => {
+                drop(stream);
+                Ok(())
+            }
             Content::Bytes(bytes) => write(stream, &bytes),
             Content::Stored(core::StoredPart { object, offset, length }) => {
                 service::send_stored(object, offset, length, stream)
@@ -81,7 +81,8 @@ impl Reply {
         };
         match sent {
             Ok(()) => {
-                // Where the client has gone, nobody needs to know.
+                // Where the client has gone, nobody needs to know; for `HEAD` nothing has the length
+                // that was said.
                 let _ = http::OutgoingBody::finish(body, None);
             }
             // It has gone.
