@@ -18,6 +18,7 @@ pub mod http;
 pub mod http_rules;
 pub mod messages;
 pub mod random;
+pub mod serving;
 pub mod storage;
 pub mod transfer;
 pub mod tree;

@@ -84,12 +84,13 @@ imports anything besides btdt:cache/* and wasi:*.
     Help {
         name: "compose",
         arguments: "",
-        summary: "Build btdt as a component that runs under any WASI runtime",
+        summary: "Build btdt and its server as components that run under any WASI runtime",
         details: "\
-Builds the core component, the adapter, which gives it files and servers through WASI, and `btdt`
-itself as a component, composes the three, and leaves btdt.wasm in target/component/. Fails when
-that imports anything besides wasi:*. Beside it and beside btdt-core.wasm lie checksums (.sha256)
-and what each imports and exports (.wit).
+Builds the core component, the adapter, which gives it files and servers through WASI, and as front
+ends `btdt` itself and a handler of wasi:http, composes each of them with the two, and leaves
+btdt.wasm and btdt-server.wasm in target/component/. Fails when one imports anything besides wasi:*.
+Beside them and beside btdt-core.wasm lie checksums (.sha256) and what each imports and exports
+(.wit).
 
   wasmtime run --dir . target/component/btdt.wasm --help",
     },

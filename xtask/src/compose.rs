@@ -21,11 +21,18 @@ const ADAPTER: Guest = Guest { package: "btdt-wasi-adapter", output: "btdt_wasi_
 const ALLOWED: &[&str] = &["wasi:"];
 
 /// What is composed.
-const COMPOSITIONS: &[Composition] = &[Composition {
-    name: "btdt.wasm",
-    shell: Guest { package: "btdt-cli", output: "btdt.wasm" },
-    entry: "wasi:cli/run",
-}];
+const COMPOSITIONS: &[Composition] = &[
+    Composition {
+        name: "btdt.wasm",
+        shell: Guest { package: "btdt-cli", output: "btdt.wasm" },
+        entry: "wasi:cli/run",
+    },
+    Composition {
+        name: "btdt-server.wasm",
+        shell: Guest { package: "btdt-wasi-handler", output: "btdt_wasi_handler.wasm" },
+        entry: "wasi:http/incoming-handler",
+    },
+];
 
 /// A crate that is compiled to a component.
 struct Guest {

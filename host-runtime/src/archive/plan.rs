@@ -79,6 +79,11 @@ impl TarPlan {
         TarPlan { has_root: false, ..self }
     }
 
+    /// The same for a plan that is used further.
+    pub fn leave_out_root(&mut self) {
+        self.has_root = false;
+    }
+
     /// The memory that the plan takes, in bytes.
     #[must_use]
     pub fn approximate_memory(&self) -> usize {

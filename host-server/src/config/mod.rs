@@ -12,7 +12,6 @@ mod secret;
 mod section;
 mod settings;
 mod sources;
-mod suggest;
 mod values;
 
 pub use checks::{Files, SystemFiles, create_cache_directories};
@@ -22,6 +21,7 @@ pub use report::summary;
 pub use secret::Secret;
 pub use sources::Sources;
 
+use btdt_host_runtime::serving;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -188,9 +188,9 @@ impl Default for CleanupConfig {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            max_body_size: 64 << 30,
-            max_manifest_size: 64 << 20,
-            max_header_size: 32 << 10,
+            max_body_size: serving::MAX_BODY_SIZE,
+            max_manifest_size: serving::MAX_MANIFEST_SIZE,
+            max_header_size: serving::MAX_HEADER_SIZE,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(6 * 60 * 60),

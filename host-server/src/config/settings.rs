@@ -10,14 +10,12 @@ use super::{
     AuthConfig, CacheConfig, CacheLocation, CleanupConfig, Config, Limits, LogConfig, LogFormat,
     LogLevel, TlsConfig,
 };
+use btdt_host_runtime::serving::check_cache_name;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Longest name of a cache: it is part of URLs, tokens, metrics and log lines.
-const MAX_CACHE_NAME: usize = 100;
 
 /// Builds the configuration. Where something is wrong, the default takes its place and the
 /// problem is recorded.
@@ -167,22 +165,6 @@ fn caches(
         caches.insert(name, cache);
     }
     caches
-}
-
-/// Names of caches stand in URLs as they are.
-fn check_cache_name(name: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
-    if !name.is_empty()
-        && name.len() <= MAX_CACHE_NAME
-        && !name.starts_with('.')
-        && name.chars().all(allowed)
-    {
-        return Ok(());
-    }
-    Err(format!(
-        "this cannot be the name of a cache; a name has 1 to {MAX_CACHE_NAME} letters a-z and A-Z, \
-         digits, and - _ . ~, and does not begin with a dot"
-    ))
 }
 
 fn cache(

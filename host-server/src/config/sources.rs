@@ -2,6 +2,7 @@
 
 use super::error::{ConfigError, Problem};
 use super::node::{Node, Origin, Table, Value, parse};
+use btdt_host_runtime::serving::variables::{FILE_VARIABLE, PREFIX, is_ours};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -9,20 +10,11 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The variable that names the file.
-const FILE_VARIABLE: &str = "BTDT_SERVER_CONFIG_FILE";
-
-/// What the names of our variables begin with.
-pub(super) const PREFIX: &str = "BTDT_";
-
 /// Files that are looked for if no variable names one; the first that exists counts.
 const DEFAULT_FILES: [&str; 2] = ["/etc/btdt-server/config.toml", "/config.toml"];
 
 /// No configuration is larger; a larger file is a mistake.
 const MAX_FILE_SIZE: u64 = 1 << 20;
-
-/// Variables with our prefix that are meant for others: the health check, and the tool `btdt`.
-const VARIABLES_OF_OTHERS: [&str; 2] = ["BTDT_TRUSTED_ROOT_CERTS", "BTDT_AUTH_TOKEN_FILE"];
 
 /// Where to look.
 #[derive(Clone, Debug)]
@@ -101,27 +93,6 @@ impl Sources {
     }
 }
 
-fn is_ours(name: &str) -> bool {
-    name.starts_with(PREFIX)
-        && name != FILE_VARIABLE
-        && !VARIABLES_OF_OTHERS.contains(&name)
-        && !is_of_kubernetes(name)
-}
-
-/// Whether Kubernetes makes such a variable for a service whose name begins with `btdt`, in every
-/// pod of the namespace: `BTDT_SERVER_SERVICE_HOST`, `BTDT_SERVER_PORT_8707_TCP_ADDR`, and so on.
-fn is_of_kubernetes(name: &str) -> bool {
-    let words: Vec<&str> = name.split('_').collect();
-    // The name of the service has a word at least: `BTDT`.
-    (1..words.len()).any(|end_of_name| match &words[end_of_name..] {
-        ["SERVICE", "HOST"] | ["SERVICE", "PORT", ..] | ["PORT"] => true,
-        ["PORT", port, "TCP" | "UDP" | "SCTP", rest @ ..] => {
-            port.parse::<u16>().is_ok() && matches!(rest, [] | ["PROTO" | "PORT" | "ADDR"])
-        }
-        _ => false,
-    })
-}
-
 fn read_file(path: &Path) -> Result<Table, ConfigError> {
     let whole = |message: String| Problem {
         origin: Some(Origin::WholeFile(Arc::new(path.to_owned()))),
@@ -181,40 +152,4 @@ fn overlay(root: &mut Table, name: &str, value: String) {
 fn matching_key(table: &Table, part: &str) -> String {
     let existing = table.keys().find(|key| key.eq_ignore_ascii_case(part));
     existing.cloned().unwrap_or_else(|| part.to_ascii_lowercase())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn variables_of_kubernetes_services() {
-        for name in [
-            "BTDT_SERVER_PORT",
-            "BTDT_PORT",
-            "BTDT_SERVER_SERVICE_HOST",
-            "BTDT_SERVICE_HOST",
-            "BTDT_SERVER_SERVICE_PORT",
-            "BTDT_SERVER_SERVICE_PORT_HTTP",
-            "BTDT_SERVER_SERVICE_PORT_HTTP_METRICS",
-            "BTDT_SERVER_PORT_8707_TCP",
-            "BTDT_SERVER_PORT_8707_TCP_PROTO",
-            "BTDT_SERVER_PORT_8707_UDP_PORT",
-            "BTDT_CACHE_2_PORT_443_TCP_ADDR",
-        ] {
-            assert!(is_of_kubernetes(name), "{name}");
-            assert!(!is_ours(name), "{name}");
-        }
-        for name in [
-            "BTDT_BIND_ADDRS",
-            "BTDT_TLS_KEYSTORE_PASSWORD",
-            "BTDT_CLEANUP__INTERVAL",
-            "BTDT_SERVER_PORT_NUMBER",
-            "BTDT_SERVER_PORT_99999_TCP",
-            "BTDT_CACHES__SERVICE__TYPE",
-        ] {
-            assert!(is_ours(name), "{name}");
-        }
-        assert!(!is_ours("PATH") && !is_ours("btdt_bind_addrs") && !is_ours(FILE_VARIABLE));
-    }
 }

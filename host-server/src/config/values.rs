@@ -4,7 +4,7 @@
 
 use super::node::{Node, Origin, Value};
 use super::secret::Secret;
-use super::suggest::nearest;
+use btdt_host_runtime::serving::{nearest, parse_list, parse_switch};
 use btdt_host_runtime::units::{parse_duration, parse_size, show_duration};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -39,11 +39,7 @@ pub(super) fn secret(node: &Node) -> Parsed<Secret> {
 pub(super) fn boolean(node: &Node) -> Parsed<bool> {
     match &node.value {
         Value::Boolean(boolean) => Ok(*boolean),
-        Value::Text(text) if from_variable(node) => match text.trim().to_lowercase().as_str() {
-            "true" | "yes" | "on" | "1" => Ok(true),
-            "false" | "no" | "off" | "0" => Ok(false),
-            _ => Err(format!("true or false was expected, this is {text:?}")),
-        },
+        Value::Text(text) if from_variable(node) => parse_switch(text),
         Value::Text(_) => Err("true or false, without quotes, was expected".to_owned()),
         _ => Err(wrong(node, "true or false")),
     }
@@ -54,8 +50,7 @@ pub(super) fn texts(node: &Node) -> Parsed<Vec<String>> {
     match &node.value {
         Value::List(nodes) => nodes.iter().map(text).collect(),
         Value::Text(text) if from_variable(node) => {
-            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-            Ok(parts.map(str::to_owned).collect())
+            Ok(parse_list(text).map(str::to_owned).collect())
         }
         Value::Text(_) => Err("a list was expected: put it in [ ]".to_owned()),
         _ => Err(wrong(node, "a list of strings")),

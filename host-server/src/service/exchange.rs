@@ -11,6 +11,7 @@ use btdt_host_runtime::clock;
 use btdt_host_runtime::coding::decompress;
 use btdt_host_runtime::engine::server::{self as core, Answer, Lookup, Page, UploadFault};
 use btdt_host_runtime::engine::{CoreError, Session, SharedObjects};
+use btdt_host_runtime::serving::{self, REQUEST_ID, damage};
 use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
 use btdt_host_runtime::transfer::{Sink, StoredPutError};
 use btdt_ports::{Digest, IoErrorKind, ObjectKind, PutOutcome};
@@ -23,9 +24,6 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 pub(super) use btdt_host_runtime::engine::server::Encoding;
-
-/// Header that names a request in the log. Whatever a client sends there is replaced.
-const REQUEST_ID: &str = "x-request-id";
 
 /// Memory, beside its bytes, that decoding a manifest takes, as a multiple of its size.
 const DECODED_MANIFEST: u64 = 4;
@@ -371,23 +369,16 @@ impl Exchange {
     ) -> impl FnOnce(Digest) + Send + 'static + use<> {
         let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
         let key = header("btdt-cache-key").unwrap_or_default();
+        let key = key.to_vec();
         let is_encoded = header("btdt-cache-key-encoding").is_some();
-        let key: String = if is_encoded {
-            String::from_utf8_lossy(key).into_owned()
-        } else {
-            key.iter().map(|byte| format!("%{byte:02X}")).collect()
-        };
         let cache = cache.unwrap_or_default().to_owned();
         let headers = self.head.headers.clone();
         let (service, settings) = (Arc::clone(&self.service), self.service.settings);
         let runtime = tokio::runtime::Handle::current();
         move |digest| {
-            let request = core::Request {
-                method: "HEAD".to_owned(),
-                path: format!("/api/caches/{cache}/chunks/{}", digest.to_hex()),
-                query: Some(format!("key={key}&verify=true")),
-                headers,
-            };
+            let (path, query) = damage::check_request(&cache, &digest, &key, is_encoded);
+            let request =
+                core::Request { method: "HEAD".to_owned(), path, query: Some(query), headers };
             let dropped = service.ask(move |session| session.handle(&request, settings).map(drop));
             if let Err(error) = runtime.block_on(dropped) {
                 tracing::error!(?error, chunk = digest.to_hex(), "A damaged chunk is still there");
@@ -412,36 +403,23 @@ impl Exchange {
 
     fn refuse(&self, refusal: &Refusal) -> Response<ResponseBody> {
         let request_id = self.id.as_str();
-        let (status, detail) = match refusal {
-            Refusal::Unanswered(Unanswered::Saturated) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "The server has too much to do. Try again later.")
-            }
+        let said = match refusal {
+            Refusal::Unanswered(Unanswered::Saturated) => serving::Refusal::Saturated,
             Refusal::Unanswered(Unanswered::Broken(reason)) => {
                 tracing::error!(request_id, ?reason, "The core could not answer");
-                (StatusCode::INTERNAL_SERVER_ERROR, "The server has an internal error.")
+                serving::Refusal::Broken
             }
-            Refusal::Received(ReceiveFault::TooSlow) => {
-                (StatusCode::REQUEST_TIMEOUT, "The body arrived too slowly.")
-            }
-            Refusal::Received(ReceiveFault::TooLarge) => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than this server allows.")
-            }
-            Refusal::Received(ReceiveFault::Interrupted) => {
-                (StatusCode::BAD_REQUEST, "The body is incomplete or not encoded as announced.")
-            }
-            Refusal::Head => (
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "The head of the request is larger than this server allows.",
-            ),
-            Refusal::Full => {
-                (StatusCode::INSUFFICIENT_STORAGE, "The quota of the cache is used up.")
-            }
+            Refusal::Received(ReceiveFault::TooSlow) => serving::Refusal::TooSlow,
+            Refusal::Received(ReceiveFault::TooLarge) => serving::Refusal::TooLarge,
+            Refusal::Received(ReceiveFault::Interrupted) => serving::Refusal::Incomplete,
+            Refusal::Head => serving::Refusal::Head,
+            Refusal::Full => serving::Refusal::Full,
             Refusal::Sent(fault) => {
                 tracing::error!(request_id, %fault, "The answer could not be sent");
-                (StatusCode::INTERNAL_SERVER_ERROR, "The server could not read the entry.")
+                serving::Refusal::Unreadable
             }
         };
-        problem::response(status, detail, request_id)
+        problem::response(said, request_id)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::objects::HeldSource;
 use super::wit::archive;
 use super::{Adapter, all};
-use btdt_host_runtime::archive::{TarArchive, TarPlan};
+use btdt_host_runtime::archive::{StreamFault, TarArchive, TarPlan};
 use btdt_ports::{ArchivePlan, ArchiveReader};
 use std::cell::RefCell;
 
@@ -50,6 +50,13 @@ impl archive::GuestArchiveReader for IncomingArchive {
 pub(super) struct OutgoingArchive(RefCell<TarPlan>);
 
 impl OutgoingArchive {
+    /// How many bytes it has, as a server sends it.
+    pub(super) fn served_length(&self) -> Result<u64, StreamFault> {
+        let mut plan = self.0.borrow_mut();
+        plan.leave_out_root();
+        plan.content_length()
+    }
+
     pub(super) fn into_plan(self) -> TarPlan {
         self.0.into_inner()
     }

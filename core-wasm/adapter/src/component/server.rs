@@ -3,11 +3,13 @@
 use super::own::service;
 use super::places::{local_cache, path_of};
 use super::wit::{auth, caches};
-use super::{Adapter, all};
-use btdt_host_runtime::auth::{KeyRing, RevocationList, load_or_create, read_public_keys};
+use super::{Adapter, all, environment};
+use btdt_host_runtime::auth::{
+    KeyOrigin, KeyRing, RevocationList, load_or_create, read_public_keys,
+};
 use btdt_host_runtime::clock;
 use btdt_host_runtime::storage::FilesystemStorage;
-use btdt_ports::{Access, Authority};
+use btdt_ports::{Access, Authority, Severity};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -47,17 +49,27 @@ pub(super) fn trust(keys: service::Keys) -> Result<(), service::KeyFault> {
     let fault = |error: &dyn std::error::Error| service::KeyFault { reason: error.to_string() };
     let mut trusted = Vec::new();
     if let Some(path) = keys.private_key {
-        let (key, _) = load_or_create(&path_of(path)).map_err(|error| fault(&error))?;
+        let path = path_of(path);
+        let (key, origin) = load_or_create(&path).map_err(|error| fault(&error))?;
+        if origin == KeyOrigin::Created {
+            let path = path.display();
+            let message = format!("There was no private key, so a new one is in {path} now");
+            environment::log(Severity::Warning, &message);
+        }
         trusted.push(key.public());
     }
-    if let Some(path) = keys.public_key {
+    for path in keys.public_keys {
         trusted.extend(read_public_keys(&path_of(path)).map_err(|error| fault(&error))?);
     }
     if trusted.is_empty() {
         let reason = "neither a private nor a public key is given".to_owned();
         return Err(service::KeyFault { reason });
     }
-    let ring = KeyRing::new(trusted, Arc::new(RevocationList::empty()), Box::new(clock::now));
+    let revoked = match keys.revocation_list {
+        Some(path) => RevocationList::load(&path_of(path)).map_err(|error| fault(&error))?,
+        None => RevocationList::empty(),
+    };
+    let ring = KeyRing::new(trusted, Arc::new(revoked), Box::new(clock::now));
     *AUTHORITY.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ring));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::archive::{IncomingArchive, OutgoingArchive};
 use super::objects::{ObjectsOfCache, OpenedObject};
 use super::own::service;
-use super::places::storage;
+use super::places::{path_of, storage};
 use super::streams::{StreamReader, StreamWriter};
 use super::wit::{archive, objects, types};
 use super::{Adapter, server};
@@ -12,8 +12,9 @@ use btdt_host_runtime::coding::{CodingFault, decompress};
 use btdt_host_runtime::storage::Codec;
 use btdt_host_runtime::storage::codec::max_stored_size;
 use btdt_host_runtime::transfer::{StoredForms, StoredPutError};
-use btdt_ports::{IoErrorKind, ObjectFault, ObjectKind, Objects};
-use service::TransferFault;
+use btdt_ports::{IoError, IoErrorKind, ObjectFault, ObjectKind, Objects};
+use service::{OpenFault, TransferFault};
+use std::fs;
 use std::io::{Read, Write};
 use wasip2::io::streams::{InputStream, OutputStream};
 
@@ -21,8 +22,16 @@ use wasip2::io::streams::{InputStream, OutputStream};
 const BLOCK: u64 = 512 << 10;
 
 impl service::Guest for Adapter {
-    fn add_cache(name: String, path: Vec<u8>) -> Result<(), service::OpenFault> {
-        server::add_cache(name, storage(path)?);
+    fn add_cache(name: String, path: Vec<u8>) -> Result<(), OpenFault> {
+        let storage = match storage(path.clone()) {
+            Err(OpenFault::Io(error)) if error.kind == types::IoErrorKind::NotFound => {
+                fs::create_dir_all(path_of(path.clone()))
+                    .map_err(|error| OpenFault::Io(IoError::from(error).into()))?;
+                storage(path)?
+            }
+            storage => storage?,
+        };
+        server::add_cache(name, storage);
         Ok(())
     }
 
@@ -106,6 +115,11 @@ impl service::Guest for Adapter {
         to.flush().map_err(|_| TransferFault::Interrupted)
     }
 
+    fn archive_length(plan: archive::ArchivePlanBorrow<'_>) -> Result<u64, TransferFault> {
+        let length = plan.get::<OutgoingArchive>().served_length();
+        length.map_err(|fault| unreadable(&fault))
+    }
+
     fn send_archive(
         plan: archive::ArchivePlan,
         coding: objects::StoredCodec,
@@ -134,6 +148,9 @@ fn receive(body: InputStream, limit: u64) -> Result<Vec<u8>, TransferFault> {
 fn unreadable(fault: &StreamFault) -> TransferFault {
     match fault {
         StreamFault::Plan => TransferFault::Malformed,
-        StreamFault::Chunk { fault, .. } => TransferFault::Object((*fault).into()),
+        StreamFault::Chunk { digest, fault } => TransferFault::Chunk(service::DamagedChunk {
+            digest: (*digest).into(),
+            fault: (*fault).into(),
+        }),
     }
 }

@@ -1,10 +1,8 @@
 //! What somebody may have meant who wrote something that nobody knows.
 
 /// The candidate that is nearest to `word`, if any is near enough to be a slip of the fingers.
-pub(super) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     let distances = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
     let nearest = distances.min_by_key(|(distance, _)| *distance);
@@ -13,10 +11,8 @@ pub(super) fn nearest<'a>(
 
 /// The only candidate that has all words of `key` in this order: `max_size` is half of
 /// `max_cache_size`.
-pub(super) fn longer<'a>(
-    key: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn longer<'a>(key: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let has_all = |candidate: &&str| {
         let mut words = candidate.split('_');
         key.split('_').all(|wanted| words.any(|word| word.eq_ignore_ascii_case(wanted)))

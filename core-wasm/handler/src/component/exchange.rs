@@ -1,0 +1,241 @@
+//! One request: through the core, and back with what the core wants to be received.
+
+use super::bindings::wasi::io::streams::InputStream;
+use super::respond::{Content, Reply};
+use super::{console, core, faults, http, service, setup};
+use crate::head::Head;
+use crate::settings::Settings;
+use btdt_host_runtime::serving::Refusal;
+use service::{StoredCodec, TransferFault};
+
+/// The pages of the native server.
+const DOCS: &str = include_str!("../../../../host-server/src/pages/docs.html");
+const OPENAPI: &str = include_str!("../../../../host-server/src/pages/openapi.json");
+
+/// A request that is being answered.
+pub(super) struct Exchange {
+    /// What the client, and the log, know it by.
+    pub(super) id: String,
+    pub(super) is_head: bool,
+    /// The head, as the core takes it.
+    pub(super) request: core::Request,
+    pub(super) settings: core::Settings,
+    announced: Option<u64>,
+    max_body: u64,
+}
+
+/// Answers a request. There is always an answer, unless something traps: then the runtime has one.
+pub(super) fn answer(request: &http::IncomingRequest, out: http::ResponseOutparam) {
+    let id = format!("{:016x}", wasip2::random::random::get_random_u64());
+    let is_head = matches!(request.method(), http::Method::Head);
+    let Some(settings) = setup::settings() else {
+        console::failed_request(&id, "it cannot be answered", "the configuration is wrong");
+        return Reply::refusal(Refusal::Broken, &id, is_head).send(out, &id, |_, _| ());
+    };
+    let head = Head::new(
+        request.path_with_query().as_deref().unwrap_or_default(),
+        request.headers().entries(),
+        &id,
+    );
+    if head.size > settings.max_head {
+        return Reply::refusal(Refusal::Head, &id, is_head).send(out, &id, |_, _| ());
+    }
+    let exchange = Exchange::new(id, request.method(), head, settings);
+    let replied = exchange.run(request);
+    let reply = replied.unwrap_or_else(|refusal| Reply::refusal(refusal, &exchange.id, is_head));
+    reply.send(out, &exchange.id, |cache, damaged| exchange.drop_chunk(cache, damaged));
+}
+
+impl Exchange {
+    fn new(id: String, method: http::Method, head: Head, settings: &Settings) -> Self {
+        let announced = head.announced();
+        let Head { path, query, headers, .. } = head;
+        Exchange {
+            id,
+            is_head: matches!(method, http::Method::Head),
+            request: core::Request { method: method_name(method), path, query, headers },
+            settings: core::Settings {
+                api_docs: settings.api_docs,
+                metrics: false,
+                max_manifest: settings.max_manifest,
+            },
+            announced,
+            max_body: settings.max_body,
+        }
+    }
+
+    fn run(&self, request: &http::IncomingRequest) -> Result<Reply, Refusal> {
+        let response = match core::handle(&self.request, self.settings) {
+            core::Answer::Respond(response) => response,
+            core::Answer::ReceiveBytes(upload) => {
+                self.receive_bytes(&Body::of(request)?, upload)?
+            }
+            core::Answer::ReceiveChunk(upload) => {
+                self.receive_chunk(&Body::of(request)?, upload)?
+            }
+            core::Answer::ReceiveArchive(upload) => {
+                self.receive_archive(&Body::of(request)?, upload)?
+            }
+        };
+        self.reply(response)
+    }
+
+    fn receive_bytes(
+        &self,
+        body: &Body,
+        upload: core::BytesUpload,
+    ) -> Result<core::Response, Refusal> {
+        let core::BytesUpload { limit, encoding } = upload;
+        self.check_announced(limit)?;
+        let received = service::receive_bytes(body.stream()?, codec(encoding), limit);
+        let received = received.map_err(|fault| self.refused(fault))?;
+        Ok(core::with_bytes(&self.request, self.settings, &received))
+    }
+
+    fn receive_chunk(
+        &self,
+        body: &Body,
+        upload: core::ChunkUpload,
+    ) -> Result<core::Response, Refusal> {
+        let core::ChunkUpload { objects, digest, limit } = upload;
+        let kept = service::receive_chunk(body.stream()?, &objects, digest, limit);
+        let outcome = match kept {
+            Ok(outcome) => Ok(outcome),
+            Err(TransferFault::TooLarge) => Err(core::UploadFault::TooLarge),
+            Err(TransferFault::Object(fault)) => Err(core::UploadFault::Damaged(fault)),
+            Err(TransferFault::Storage(error)) => Err(core::UploadFault::Storage(error)),
+            Err(fault) => return Err(self.refused(fault)),
+        };
+        Ok(core::with_chunk(&self.request, self.settings, outcome))
+    }
+
+    fn receive_archive(
+        &self,
+        body: &Body,
+        upload: core::ArchiveUpload,
+    ) -> Result<core::Response, Refusal> {
+        let core::ArchiveUpload { objects, encoding } = upload;
+        self.check_announced(self.max_body)?;
+        let (stream, codec) = (body.stream()?, codec(encoding));
+        let archive = service::receive_archive(stream, codec, &objects, self.max_body);
+        let archive = archive.map_err(|fault| {
+            console::failed_request(&self.id, "the archive cannot be read", &format!("{fault:?}"));
+            Refusal::Broken
+        })?;
+        Ok(core::with_archive(&self.request, self.settings, archive))
+    }
+
+    /// Refuses at once what is going to be too large.
+    fn check_announced(&self, limit: u64) -> Result<(), Refusal> {
+        if self.announced.is_some_and(|length| length > limit) {
+            return Err(Refusal::TooLarge);
+        }
+        Ok(())
+    }
+
+    fn refused(&self, fault: TransferFault) -> Refusal {
+        match fault {
+            TransferFault::TooLarge => Refusal::TooLarge,
+            TransferFault::Malformed | TransferFault::Interrupted => Refusal::Incomplete,
+            TransferFault::Object(_) | TransferFault::Chunk(_) | TransferFault::Storage(_) => {
+                self.failed("the body cannot be received", &fault);
+                Refusal::Broken
+            }
+        }
+    }
+
+    fn failed(&self, what: &str, fault: &TransferFault) {
+        console::failed_request(&self.id, what, &faults::of_transfer(fault));
+    }
+
+    /// The reply that a response of the core becomes.
+    fn reply(&self, response: core::Response) -> Result<Reply, Refusal> {
+        let mut headers = response.headers;
+        let (content, length) = match response.body {
+            core::Body::Empty => {
+                let may_have_one = !self.is_head && !matches!(response.status, 204 | 304);
+                (Content::Empty, may_have_one.then_some(0))
+            }
+            core::Body::Bytes(bytes) => {
+                let length = bytes.len() as u64;
+                (Content::Bytes(bytes.into()), Some(length))
+            }
+            core::Body::Stored(part) => {
+                let length = part.length;
+                (Content::Stored(part), Some(length))
+            }
+            core::Body::Archive(core::ArchiveBody { plan, encoding }) => {
+                let codec = codec(encoding);
+                let length = match codec {
+                    StoredCodec::None => Some(service::archive_length(&plan).map_err(|fault| {
+                        self.failed("the archive cannot be sent", &fault);
+                        Refusal::Unreadable
+                    })?),
+                    StoredCodec::Gzip | StoredCodec::Zstd => None,
+                };
+                (Content::Archive(plan, codec), length)
+            }
+            core::Body::Page(page) => {
+                let (media_type, text) = page_text(page);
+                headers.retain(|(name, _)| name != "content-type");
+                headers.push(("content-type".to_owned(), media_type.to_owned()));
+                (Content::Bytes(text.as_bytes().into()), Some(text.len() as u64))
+            }
+        };
+        Ok(Reply {
+            status: response.status,
+            headers,
+            content: if self.is_head { Content::Empty } else { content },
+            length,
+            cache: response.cache,
+        })
+    }
+}
+
+/// The body of a request: what is left of it goes with this.
+struct Body(http::IncomingBody);
+
+impl Body {
+    fn of(request: &http::IncomingRequest) -> Result<Self, Refusal> {
+        // It is asked for once only.
+        request.consume().map(Body).map_err(|()| Refusal::Broken)
+    }
+
+    fn stream(&self) -> Result<InputStream, Refusal> {
+        self.0.stream().map_err(|()| Refusal::Broken)
+    }
+}
+
+fn page_text(page: core::Page) -> (&'static str, &'static str) {
+    match page {
+        core::Page::Docs => ("text/html; charset=utf-8", DOCS),
+        core::Page::OpenApi => ("application/json", OPENAPI),
+        core::Page::Readiness => ("text/plain", "ready"),
+        // The core has been told that there is no such page.
+        core::Page::Metrics => ("text/plain", ""),
+    }
+}
+
+fn codec(encoding: core::Encoding) -> StoredCodec {
+    match encoding {
+        core::Encoding::Identity => StoredCodec::None,
+        core::Encoding::Gzip => StoredCodec::Gzip,
+        core::Encoding::Zstd => StoredCodec::Zstd,
+    }
+}
+
+fn method_name(method: http::Method) -> String {
+    let name = match method {
+        http::Method::Get => "GET",
+        http::Method::Head => "HEAD",
+        http::Method::Post => "POST",
+        http::Method::Put => "PUT",
+        http::Method::Delete => "DELETE",
+        http::Method::Connect => "CONNECT",
+        http::Method::Options => "OPTIONS",
+        http::Method::Trace => "TRACE",
+        http::Method::Patch => "PATCH",
+        http::Method::Other(name) => return name,
+    };
+    name.to_owned()
+}

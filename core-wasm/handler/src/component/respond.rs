@@ -1,0 +1,150 @@
+//! Sends what was answered.
+
+use super::bindings::wasi::io::streams::{OutputStream, StreamError};
+use super::exchange::Exchange;
+use super::{console, core, faults, http, service};
+use btdt_host_runtime::serving::{REQUEST_ID, Refusal, damage};
+use service::{ArchivePlan, DamagedChunk, StoredCodec, TransferFault};
+use std::borrow::Cow;
+
+/// What is sent.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// Names and values, without the length and the id of the request.
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) content: Content,
+    /// The length of the body, where it is known. For `HEAD`: of the one that is left out.
+    pub(super) length: Option<u64>,
+    /// The cache that was asked.
+    pub(super) cache: Option<String>,
+}
+
+/// A body on its way out.
+pub(super) enum Content {
+    Empty,
+    Bytes(Cow<'static, [u8]>),
+    Stored(core::StoredPart),
+    Archive(ArchivePlan, StoredCodec),
+}
+
+/// The cache and the headers of the answer that a chunk was sent in.
+pub(super) struct Sent {
+    cache: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+impl Reply {
+    /// A reply that says why there is no answer of the core.
+    pub(super) fn refusal(refusal: Refusal, id: &str, is_head: bool) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let body = refusal.body(id).into_bytes();
+        let length = Some(body.len() as u64);
+        Reply {
+            status: refusal.status(),
+            headers: refusal.headers().into_iter().map(owned).collect(),
+            content: if is_head { Content::Empty } else { Content::Bytes(body.into()) },
+            length,
+            cache: None,
+        }
+    }
+
+    /// Sends it. `on_damage` is called with a chunk that cannot be used, before the client can know
+    /// that its answer is incomplete.
+    pub(super) fn send(
+        self,
+        out: http::ResponseOutparam,
+        id: &str,
+        on_damage: impl FnOnce(&Sent, DamagedChunk),
+    ) {
+        let Reply { status, headers, content, length, cache } = self;
+        let response = http::OutgoingResponse::new(fields(&headers, length, id));
+        if response.set_status_code(status).is_err() {
+            // Whatever it was meant to say, it is no success.
+            let _ = response.set_status_code(Refusal::Broken.status());
+        }
+        // All of them have one, if only to be ended: some runtimes cannot do without.
+        let body = response.body();
+        http::ResponseOutparam::set(out, Ok(response));
+        // Both are asked for once only.
+        let Ok(body) = body else { return };
+        let Ok(stream) = body.write() else { return };
+        let sent = match content {
+            Content::Empty => {
+                drop(stream);
+                Ok(())
+            }
+            Content::Bytes(bytes) => write(stream, &bytes),
+            Content::Stored(core::StoredPart { object, offset, length }) => {
+                service::send_stored(object, offset, length, stream)
+            }
+            Content::Archive(plan, codec) => service::send_archive(plan, codec, stream),
+        };
+        match sent {
+            Ok(()) => {
+                // Where the client has gone, nobody needs to know; for `HEAD` nothing has the length
+                // that was said.
+                let _ = http::OutgoingBody::finish(body, None);
+            }
+            // It has gone.
+            Err(TransferFault::Interrupted) => {}
+            // Not finished, the body is cut off, so that the client notices.
+            Err(fault) => {
+                let why = faults::of_transfer(&fault);
+                console::failed_request(id, "the answer could not be completed", &why);
+                if let TransferFault::Chunk(damaged) = fault {
+                    on_damage(&Sent { cache, headers }, damaged);
+                }
+            }
+        }
+    }
+}
+
+impl Exchange {
+    /// Has a chunk of an entry that is being sent looked at, and taken away where it is damaged.
+    pub(super) fn drop_chunk(&self, sent: &Sent, damaged: DamagedChunk) {
+        let header = |wanted: &str| {
+            let found = sent.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.as_bytes())
+        };
+        let (path, query) = damage::check_request(
+            sent.cache.as_deref().unwrap_or_default(),
+            &faults::digest(damaged.digest),
+            header("btdt-cache-key").unwrap_or_default(),
+            header("btdt-cache-key-encoding").is_some(),
+        );
+        let headers = self.request.headers.clone();
+        let request =
+            core::Request { method: "HEAD".to_owned(), path, query: Some(query), headers };
+        core::handle(&request, self.settings);
+    }
+}
+
+/// The headers of a response. Those that the runtime does not allow are its own business.
+fn fields(headers: &[(String, String)], length: Option<u64>, id: &str) -> http::Fields {
+    let fields = http::Fields::new();
+    let length = length.map(|length| length.to_string());
+    let own = length.as_deref().map(|length| ("content-length", length));
+    let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in given.chain(own).chain([(REQUEST_ID, id)]) {
+        // The key of an entry is sent to btdt 0.4 as it is, whatever letters it has.
+        let _ = fields.append(name, value.as_bytes());
+    }
+    fields
+}
+
+/// Writes all bytes, in pieces as large as the runtime takes.
+fn write(stream: OutputStream, bytes: &[u8]) -> Result<(), TransferFault> {
+    let gone = |_: StreamError| TransferFault::Interrupted;
+    let mut left = bytes;
+    while !left.is_empty() {
+        let permitted = usize::try_from(stream.check_write().map_err(gone)?).unwrap_or(usize::MAX);
+        if permitted == 0 {
+            stream.subscribe().block();
+            continue;
+        }
+        let (now, rest) = left.split_at(permitted.min(left.len()));
+        stream.write(now).map_err(gone)?;
+        left = rest;
+    }
+    stream.blocking_flush().map_err(gone)
+}
