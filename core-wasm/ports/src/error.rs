@@ -78,6 +78,13 @@ impl fmt::Display for IoError {
                      you start the runtime (for wasmtime: --dir)",
                 );
             }
+            // `EILSEQ`, which no native file system here has for a name.
+            IoErrorKind::Unsupported if self.os_code == Some(84) => {
+                return formatter.write_str(
+                    "A name in it, or where a link points, is not UTF-8, and WASI knows no other \
+                     names (docs/wasi.md)",
+                );
+            }
             IoErrorKind::NotFound => "No such file or directory",
             // Linux has two of the kind, and the second is `EPERM`.
             IoErrorKind::AccessDenied if self.os_code == Some(1) => "Operation not permitted",
