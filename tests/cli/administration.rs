@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use crate::support::binary::btdt_command;
-use crate::support::{ERROR, Kind, NOT_FOUND, Outcome, SUCCESS, Sandbox, USAGE, vandal};
+use crate::support::{ERROR, Kind, NOT_FOUND, Outcome, SUCCESS, Sandbox, USAGE, runtime, vandal};
 
 /// Pins the exit code and all that a command printed, but for places, times and digests.
 #[track_caller]
@@ -231,6 +231,9 @@ fn verifying_beside_stores_and_cleans_finds_nothing() {
 
 #[test]
 fn a_closed_or_full_stdout() {
+    if runtime().lacks("standard streams that report errors", runtime().stream_errors) {
+        return;
+    }
     let sandbox = everything();
     for args in [
         &["list", "-c", "cache"][..],

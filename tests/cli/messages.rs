@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Stdio;
 
 use crate::support::binary::btdt_command;
-use crate::support::{ERROR, NOT_FOUND, OTHER_KEY, Outcome, SUCCESS, Sandbox, USAGE};
+use crate::support::{ERROR, NOT_FOUND, OTHER_KEY, Outcome, SUCCESS, Sandbox, USAGE, runtime};
 
 /// Pins the exit code and all that a command printed, with the place of the sandbox left out.
 #[track_caller]
@@ -202,6 +202,9 @@ fn quiet_does_not_hide_errors_and_warnings() {
 
 #[test]
 fn a_closed_stdout_is_no_error() {
+    if runtime().lacks("standard streams that report errors", runtime().stream_errors) {
+        return;
+    }
     let sandbox = with_an_entry();
     for args in [
         &["hash", "src/file"][..],
@@ -224,6 +227,9 @@ fn a_closed_stdout_is_no_error() {
 
 #[test]
 fn a_result_that_cannot_be_written_is_an_error() {
+    if runtime().lacks("standard streams that report errors", runtime().stream_errors) {
+        return;
+    }
     let sandbox = with_an_entry();
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
     let mut command = btdt_command(sandbox.root());
@@ -236,6 +242,9 @@ fn a_result_that_cannot_be_written_is_an_error() {
 
 #[test]
 fn a_closed_stderr_is_no_error_either() {
+    if runtime().lacks("standard streams that report errors", runtime().stream_errors) {
+        return;
+    }
     let sandbox = with_an_entry();
     let (reader, writer) = std::io::pipe().expect("make a pipe");
     drop(reader);

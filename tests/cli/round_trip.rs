@@ -139,14 +139,19 @@ fn modes_of_files_and_directories() {
 fn what_the_runtime_cannot_keep_is_said_once() {
     let sandbox = Sandbox::new();
     sandbox.tree("src").sample(1).file("lib/tool", "x").mode("lib/tool", 0o755);
+    sandbox.store_natively("native", "src");
     let stored = sandbox.store("k", "src").expect(SUCCESS);
-    let restored = sandbox.restore("k", "out").expect(SUCCESS);
+    let restored = sandbox.restore("native", "out").expect(SUCCESS);
     for outcome in [&stored, &restored] {
         let about_modes = outcome.notices.iter().filter(|line| line.contains("permission bits"));
         let expected = usize::from(!runtime().modes);
         assert_eq!(about_modes.count(), expected, "{outcome}");
         assert!(outcome.notices.iter().all(|line| line.contains("docs/wasi.md")), "{outcome}");
     }
+    assert_same(&sandbox.snapshot("src"), &sandbox.snapshot("out"), "all but modes");
+    // Nothing more is lost of an entry that has no modes.
+    let again = sandbox.restore("k", "again").expect(SUCCESS);
+    assert_eq!(again.notices, Vec::<String>::new());
 }
 
 #[test]

@@ -147,6 +147,20 @@ fn fault_09_read_only_directories_can_be_restored() {
     home.is_identical("a new destination");
 }
 
+/// A runtime without modes cannot make a directory writable for a moment: then the error says so, and
+/// what is there stays as it is. Tells whether that is how it went; fails the test unless it should.
+#[track_caller]
+fn is_kept_out(home: &Home, outcome: Outcome) -> bool {
+    if runtime().modes {
+        outcome.expect(SUCCESS);
+        return false;
+    }
+    outcome.expect(ERROR).says("Error: Could not restore to: out").says("Permission denied");
+    let left = home.sandbox.snapshot("out");
+    assert!(!left.nodes.is_empty() && left.nodes.contains_key(&b"locked/file"[..]));
+    true
+}
+
 #[test]
 fn fault_09_a_restore_over_read_only_directories_works() {
     let home = Home::new();
@@ -165,7 +179,9 @@ fn fault_09_a_restore_over_read_only_directories_works() {
         .mode("locked/deeper", 0o555)
         .mode("locked", 0o555);
     home.give_away();
-    home.restore().expect(SUCCESS);
+    if is_kept_out(&home, home.restore()) {
+        return;
+    }
     home.is_identical("over read-only directories");
 }
 
@@ -182,7 +198,10 @@ fn fault_09_exact_deletes_below_read_only_directories() {
         .mode("locked/extra-dir", 0o555)
         .mode("locked", 0o555);
     home.give_away();
-    home.run(&["restore", "-c", "cache", "-k", "k", "--exact", "out"]).expect(SUCCESS);
+    let outcome = home.run(&["restore", "-c", "cache", "-k", "k", "--exact", "out"]);
+    if is_kept_out(&home, outcome) {
+        return;
+    }
     home.is_identical("exactly");
 }
 

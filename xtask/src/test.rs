@@ -5,7 +5,7 @@ use crate::process;
 use crate::test_tools;
 use crate::tidy;
 use crate::wasi_runtime::{self, TOOLS, WasiProgram};
-use crate::workspace::{Variant, Workspace};
+use crate::workspace::{Profile, Variant, Workspace};
 use anyhow::{Result, bail};
 use std::process::Command;
 
@@ -44,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     }
     let mut commands = vec![hosts(workspace), tools];
     // The same suite once more, with the component in the place of the native program.
-    let program = wasi_runtime::wasmtime(workspace)?;
+    let program = wasi_runtime::wasmtime(workspace, Profile::Dev)?;
     commands.push(suite(workspace, &program));
     for mut command in commands {
         command.arg("--").args(arguments);

@@ -33,29 +33,44 @@ pub(crate) struct WasiProgram {
 }
 
 impl WasiProgram {
+    /// Where it is.
+    pub(crate) fn into_path(self) -> PathBuf {
+        self.path
+    }
+
     /// Has a command of cargo test this program in the place of the native one.
     pub(crate) fn stand_in(&self, command: &mut Command) {
         command.env("BTDT_TEST_PROGRAM", &self.path).env("BTDT_TEST_RUNTIME", self.runtime);
     }
 }
 
-/// Builds `btdt.wasm` and a plain WASI host on wasmtime to run it in.
+/// Builds `btdt.wasm` and a plain WASI host on wasmtime to run it in: for the tests as they are
+/// built, or optimised to be measured.
 ///
 /// # Errors
 /// When one of the two can't be built, or the directory not be written.
-pub(crate) fn wasmtime(workspace: &Workspace) -> Result<WasiProgram> {
+pub(crate) fn wasmtime(workspace: &Workspace, profile: Profile) -> Result<WasiProgram> {
     let component = component(workspace)?;
     let mut build = workspace.cargo();
     build.arg("build");
-    // All of them, though only one is wanted: so the libraries are those that the tests of the tools
-    // are built with.
-    for tool in TOOLS {
-        build.args(["--package", tool]);
-    }
-    process::run(&mut build).context("could not build the WASI host for the tests")?;
-    let directory = directory(workspace, "wasmtime")?;
+    let name = match profile {
+        Profile::Release => {
+            build.args(["--release", "--package", "btdt-wasi-tests", "--bin", "wasi-run"]);
+            "wasmtime-release"
+        }
+        Profile::Dev => {
+            // All of them, though only one is wanted: so the libraries are those that the tests of
+            // the tools are built with.
+            for tool in TOOLS {
+                build.args(["--package", tool]);
+            }
+            "wasmtime"
+        }
+    };
+    process::run(&mut build).context("could not build the WASI host")?;
+    let directory = directory(workspace, name)?;
     let runner = directory.join("wasi-run");
-    install(&workspace.program(Profile::Dev, "wasi-run"), &runner)?;
+    install(&workspace.program(profile, "wasi-run"), &runner)?;
     let mut precompile = Command::new(&runner);
     precompile.arg("--precompile").arg(&component).arg(directory.join("btdt.cwasm"));
     process::run(&mut precompile).context("could not precompile btdt.wasm")?;

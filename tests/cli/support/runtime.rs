@@ -21,8 +21,8 @@ pub(crate) struct Runtime {
     pub(crate) name: &'static str,
     /// Permission bits are seen and set.
     pub(crate) modes: bool,
-    /// Times are kept in multiples of so many nanoseconds.
-    pub(crate) time_step: i64,
+    /// By so many nanoseconds a time may be off after a restore.
+    pub(crate) time_error: i64,
     /// There are times before 1970.
     pub(crate) early_times: bool,
     /// Symlinks have times of their own.
@@ -33,6 +33,8 @@ pub(crate) struct Runtime {
     pub(crate) any_bytes: bool,
     /// Caches are locked, so that a clean knows when nobody else is at work.
     pub(crate) locks: bool,
+    /// A standard stream that cannot be written reports that to the program.
+    pub(crate) stream_errors: bool,
     /// A backslash is a character like any other.
     pub(crate) backslashes: bool,
 }
@@ -40,12 +42,13 @@ pub(crate) struct Runtime {
 const NATIVE: Runtime = Runtime {
     name: "native",
     modes: true,
-    time_step: 1,
+    time_error: 0,
     early_times: true,
     link_times: true,
     absolute_links: true,
     any_bytes: true,
     locks: true,
+    stream_errors: true,
     backslashes: true,
 };
 
@@ -60,9 +63,15 @@ const WASMTIME: Runtime = Runtime {
     ..NATIVE
 };
 
-/// The shim that jco has for Node.js.
-const JCO: Runtime =
-    Runtime { name: "jco", time_step: 1_000, link_times: false, backslashes: false, ..WASMTIME };
+/// The shim that jco has for Node.js, which hands times on as floating-point numbers.
+const JCO: Runtime = Runtime {
+    name: "jco",
+    time_error: 2_000,
+    link_times: false,
+    stream_errors: false,
+    backslashes: false,
+    ..WASMTIME
+};
 
 /// The runtime of this run of the suite.
 pub(crate) fn runtime() -> &'static Runtime {
@@ -110,7 +119,8 @@ impl Runtime {
     /// The tree as this runtime would see it, or restore it.
     pub(crate) fn keeps(&self, tree: &Tree) -> Tree {
         let mut tree = tree.clone();
-        tree.nodes.retain(|_, node| self.keeps_node(node));
+        let is_sayable = |name: &[u8]| self.backslashes || !name.contains(&b'\\');
+        tree.nodes.retain(|name, node| is_sayable(name) && self.keeps_node(node));
         for node in tree.nodes.values_mut() {
             match node {
                 Node::Dir { mode, time } | Node::File { mode, time, .. } => {
@@ -136,11 +146,14 @@ impl Runtime {
         }
     }
 
-    fn keeps_time(&self, (seconds, nanoseconds): Time) -> Time {
-        if seconds < 0 && !self.early_times {
-            return (0, 0);
-        }
-        (seconds, nanoseconds - nanoseconds % self.time_step)
+    fn keeps_time(&self, time: Time) -> Time {
+        if time.0 < 0 && !self.early_times { (0, 0) } else { time }
+    }
+
+    /// Whether `actual` is what this runtime may make of a time that it is asked to set.
+    pub(crate) fn is_time(&self, expected: Time, actual: Time) -> bool {
+        let nanoseconds = |time: Time| i128::from(time.0) * 1_000_000_000 + i128::from(time.1);
+        (nanoseconds(expected) - nanoseconds(actual)).abs() <= i128::from(self.time_error)
     }
 
     /// Takes the lines about what this runtime cannot keep out of what was said on stderr.

@@ -18,9 +18,11 @@ Usage: cargo xtask bench [OPTION...]
   --runs N         runs of each command after one warm-up (5)
   --only NAME,...  only these rows (--list shows their names)
   --tools NAME,... only btdt and these rivals
+  --wasi           also btdt.wasm under a WASI host, beside the native btdt
   --memory         also the rows about memory: 400,000 files, and one file of 10 GB
   --dir DIR        where trees and caches are while they are measured (/dev/shm when there is one)
-  --programs DIR   measure the btdt and btdt-server in this directory instead of building them
+  --programs DIR   measure the btdt, btdt-server and btdt-wasi in this directory instead of
+                   building them
   --no-write       print the tables, but leave docs/performance.md alone
   --list           show the rows and which rivals are there, and measure nothing
 
@@ -36,6 +38,7 @@ pub(super) struct Options {
     pub(super) list: bool,
     pub(super) runs: usize,
     pub(super) memory: bool,
+    wasi: bool,
     pub(super) directory: Option<PathBuf>,
     pub(super) programs: Option<PathBuf>,
     pub(super) without_btdt: bool,
@@ -54,6 +57,7 @@ impl Options {
             list: false,
             runs: 0,
             memory: false,
+            wasi: false,
             directory: None,
             programs: None,
             without_btdt: false,
@@ -117,6 +121,7 @@ impl Options {
             "--list" => self.list = true,
             "--quick" => self.quick = true,
             "--memory" => self.memory = true,
+            "--wasi" => self.wasi = true,
             "--no-write" => self.write = false,
             // For work on the bench itself, while there is no btdt: not in the help.
             "--without-btdt" => self.without_btdt = true,
@@ -139,6 +144,8 @@ impl Options {
     pub(super) fn wants_tool(&self, tool: Tool) -> bool {
         match tool {
             Tool::Ours => !self.without_btdt,
+            // It takes long to build, and is no rival: only where it is asked for.
+            Tool::Wasi => self.wasi || self.tools.contains(&tool),
             _ => self.tools.is_empty() || self.tools.contains(&tool),
         }
     }
@@ -191,6 +198,14 @@ mod tests {
         assert!(count("") < rows::ALL.len());
         assert!(count("--quick") < count(""));
         assert_eq!(count("--only memory-large-store"), 1);
+    }
+
+    #[test]
+    fn webassembly_is_measured_where_it_is_asked_for() {
+        let wants = |line: &str| parse(line).unwrap().wants_tool(Tool::Wasi);
+        assert!(!wants("") && !wants("--tools tar"));
+        assert!(wants("--wasi") && wants("--tools btdt-wasi") && wants("--wasi --tools tar"));
+        assert!(parse("--wasi").unwrap().writes());
     }
 
     #[test]

@@ -10,9 +10,10 @@ use super::report::{self, Report};
 use super::rows::{self, Group, Row};
 use super::runner::{self, NodeRunner, Outcome, Runner};
 use super::scratch::Scratch;
-use super::tools::Toolbox;
+use super::tools::{Tool, Toolbox};
 use super::trees::{self, NodeTrees};
 use crate::build;
+use crate::wasi_runtime;
 use crate::workspace::{Profile, Workspace};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         tools.add_ours(match &options.programs {
             Some(directory) => directory.canonicalize()?.join("btdt"),
             None => build::build(&workspace, Profile::Release, None)?,
+        });
+    }
+    if options.wants_tool(Tool::Wasi) {
+        tools.add_wasi(match &options.programs {
+            Some(directory) => directory.canonicalize()?.join(Tool::Wasi.name()),
+            None => wasi_runtime::wasmtime(&workspace, Profile::Release)?.into_path(),
         });
     }
     let bench = Bench { workspace: &workspace, options: &options, tools: &tools };

@@ -139,6 +139,7 @@ const MEMORY_LARGE: Group = Group::Memory(Generated::Large { count: 1, size: 10_
 
 const STORE_TOOLS: &[Tool] = &[
     Tool::Ours,
+    Tool::Wasi,
     Tool::Original,
     Tool::TarZstd,
     Tool::TarZstd1,
@@ -146,13 +147,22 @@ const STORE_TOOLS: &[Tool] = &[
     Tool::Rsync,
     Tool::Restic,
 ];
-const RESTORE_TOOLS: &[Tool] =
-    &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::Tar, Tool::Rsync, Tool::Restic, Tool::Cp];
+const RESTORE_TOOLS: &[Tool] = &[
+    Tool::Ours,
+    Tool::Wasi,
+    Tool::Original,
+    Tool::TarZstd,
+    Tool::Tar,
+    Tool::Rsync,
+    Tool::Restic,
+    Tool::Cp,
+];
 /// Without restic, which stops at symlinks that exist already.
 const OVER_TOOLS: &[Tool] =
-    &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::Tar, Tool::Rsync, Tool::Git];
-const MANY_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::Tar];
-const LARGE_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original, Tool::TarZstd, Tool::TarZstd1, Tool::Cp];
+    &[Tool::Ours, Tool::Wasi, Tool::Original, Tool::TarZstd, Tool::Tar, Tool::Rsync, Tool::Git];
+const MANY_TOOLS: &[Tool] = &[Tool::Ours, Tool::Wasi, Tool::Original, Tool::TarZstd, Tool::Tar];
+const LARGE_TOOLS: &[Tool] =
+    &[Tool::Ours, Tool::Wasi, Tool::Original, Tool::TarZstd, Tool::TarZstd1, Tool::Cp];
 const SERVER_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original];
 const MEMORY_TOOLS: &[Tool] = &[Tool::Ours, Tool::Original, Tool::TarZstd];
 

@@ -15,6 +15,8 @@ const ORIGINAL_VERSION: &str = "0.4.4";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tool {
     Ours,
+    /// `btdt.wasm` under a plain WASI host on wasmtime, compiled in advance.
+    Wasi,
     /// btdt 0.4.4.
     Original,
     TarZstd,
@@ -31,6 +33,7 @@ impl Tool {
     /// In the order of the table's columns.
     pub(super) const ALL: &[Self] = &[
         Self::Ours,
+        Self::Wasi,
         Self::Original,
         Self::TarZstd,
         Self::TarZstd1,
@@ -46,6 +49,7 @@ impl Tool {
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Ours => "btdt",
+            Self::Wasi => "btdt (WASI)",
             Self::Original => "btdt 0.4.4",
             Self::TarZstd => "tar + zstd",
             Self::TarZstd1 => "tar + zstd -1",
@@ -61,12 +65,18 @@ impl Tool {
     /// As people type it after `--tools`; also a file name.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Wasi => "btdt-wasi",
             Self::Original => "btdt-0.4.4",
             Self::TarZstd => "tar+zstd",
             Self::TarZstd1 => "tar+zstd-1",
             Self::Cp => "cp",
             other => other.title(),
         }
+    }
+
+    /// Whether it is this btdt: then a failure is no rival's.
+    pub(super) fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::Wasi)
     }
 
     pub(super) fn by_name(name: &str) -> Option<Self> {
@@ -76,7 +86,7 @@ impl Tool {
     /// The programs from `PATH` that it takes.
     fn programs(self) -> &'static [&'static str] {
         match self {
-            Self::Ours | Self::Original => &[],
+            Self::Ours | Self::Wasi | Self::Original => &[],
             Self::TarZstd | Self::TarZstd1 => &["tar", "zstd"],
             Self::Tar => &["tar"],
             Self::Rsync => &["rsync"],
@@ -95,6 +105,7 @@ pub(super) struct Toolbox {
     /// What is missing, and why.
     pub(super) missing: Vec<(Tool, String)>,
     ours: PathBuf,
+    wasi: PathBuf,
     original: PathBuf,
 }
 
@@ -109,7 +120,7 @@ impl Toolbox {
         let mut toolbox = Self::default();
         for tool in Tool::ALL.iter().copied().filter(|tool| wanted(*tool)) {
             let lacks = |name: &&&str| process::find_program(name).is_none();
-            if tool == Tool::Ours {
+            if tool.is_ours() {
                 continue;
             }
             if tool == Tool::Original {
@@ -134,6 +145,11 @@ impl Toolbox {
         self.available.insert(0, Tool::Ours);
     }
 
+    pub(super) fn add_wasi(&mut self, program: PathBuf) {
+        self.wasi = program;
+        self.available.push(Tool::Wasi);
+    }
+
     /// The program that stores and restores, for those that are one program from nowhere else.
     pub(super) fn program(&self, tool: Tool) -> Option<&Path> {
         let program = if tool == Tool::Ours { &self.ours } else { &self.original };
@@ -150,6 +166,7 @@ impl Toolbox {
         for tool in &self.available {
             let programs: Vec<PathBuf> = match tool {
                 Tool::Ours => vec![self.ours.clone()],
+                Tool::Wasi => vec![self.wasi.clone()],
                 Tool::Original => vec![self.original.clone()],
                 tool => tool.programs().iter().map(PathBuf::from).collect(),
             };
@@ -200,6 +217,7 @@ impl Toolbox {
     ) -> Invocation {
         match tool {
             Tool::Ours => btdt(&self.ours, "store", cache, key).arg(tree),
+            Tool::Wasi => btdt(&self.wasi, "store", cache, key).arg(tree),
             Tool::Original => btdt(&self.original, "store", cache, key).arg(tree),
             Tool::TarZstd | Tool::TarZstd1 => {
                 let level = if tool == Tool::TarZstd { "-3" } else { "-1" };
@@ -242,6 +260,7 @@ impl Toolbox {
     pub(super) fn restore(&self, tool: Tool, cache: &Path, key: &str, to: &Path) -> Invocation {
         match tool {
             Tool::Ours => btdt(&self.ours, "restore", cache, key).arg(to),
+            Tool::Wasi => btdt(&self.wasi, "restore", cache, key).arg(to),
             Tool::Original => btdt(&self.original, "restore", cache, key).arg(to),
             Tool::TarZstd | Tool::TarZstd1 => {
                 shell(r#"mkdir -p "$2" && zstd -q -dc "$1" | tar -C "$2" -xpf -"#)
