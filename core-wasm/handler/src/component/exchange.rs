@@ -167,6 +167,8 @@ impl Exchange {
             core::Body::Archive(core::ArchiveBody { plan, encoding }) => {
                 let codec = codec(encoding);
                 let length = match codec {
+                    // The core plans nothing that is left out.
+                    _ if self.is_head => None,
                     StoredCodec::None => Some(service::archive_length(&plan).map_err(|fault| {
                         self.failed("the archive cannot be sent", &fault);
                         Refusal::Unreadable
