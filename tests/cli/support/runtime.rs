@@ -37,6 +37,8 @@ pub(crate) struct Runtime {
     pub(crate) stream_errors: bool,
     /// A backslash is a character like any other.
     pub(crate) backslashes: bool,
+    /// A start takes so long that tests with very many of them make do with fewer.
+    pub(crate) starts_slowly: bool,
 }
 
 const NATIVE: Runtime = Runtime {
@@ -50,6 +52,7 @@ const NATIVE: Runtime = Runtime {
     locks: true,
     stream_errors: true,
     backslashes: true,
+    starts_slowly: false,
 };
 
 /// wasmtime's own implementation of WASI 0.2: all that the standard has.
@@ -70,6 +73,7 @@ const JCO: Runtime = Runtime {
     link_times: false,
     stream_errors: false,
     backslashes: false,
+    starts_slowly: true,
     ..WASMTIME
 };
 
