@@ -60,11 +60,14 @@ impl From<DescriptorStat> for Stat {
     }
 }
 
-// The seconds are unsigned in the interface: a time before 1970 cannot be told.
+// The seconds are unsigned in the interface: a time before 1970 cannot be told. jco hands on what
+// is below zero as very large numbers.
 fn timestamp(time: Datetime) -> Timestamp {
-    Timestamp {
-        seconds: i64::try_from(time.seconds).unwrap_or(i64::MAX),
-        nanoseconds: time.nanoseconds,
+    match i64::try_from(time.seconds) {
+        Ok(seconds) if time.nanoseconds < 1_000_000_000 => {
+            Timestamp { seconds, nanoseconds: time.nanoseconds }
+        }
+        _ => Timestamp { seconds: 0, nanoseconds: 0 },
     }
 }
 

@@ -221,7 +221,8 @@ fn walk_beneath(
 ) -> Result<Handle, Error> {
     let path = path.text()?;
     if path.is_empty() {
-        return open(root, ".", Follow::No);
+        // It was opened through symbolic links, and jco names it by the path that leads to it.
+        return open(root, ".", Follow::Yes);
     }
     let (above, last) = path.rsplit_once('/').unwrap_or(("", path));
     let mut current: Option<Handle> = None;
@@ -248,6 +249,13 @@ pub(in crate::tree::filesystem) fn for_each_name(
         let name = CString::new(name).map_err(|_| Errno::ILSEQ)?;
         visit(&name)
     })
+}
+
+/// What it means that a name which was listed stands for nothing: that it has gone since, unless
+/// it is what a runtime makes of a name that is not UTF-8.
+pub(in crate::tree::filesystem) fn gone_since(name: &CStr) -> Result<(), Error> {
+    let is_made_up = name.to_str().is_ok_and(|name| name.contains(char::REPLACEMENT_CHARACTER));
+    if is_made_up { Err(Errno::ILSEQ) } else { Ok(()) }
 }
 
 /// Where a symbolic link points; `None` where the runtime does not tell, as some do not of absolute
