@@ -218,7 +218,7 @@ struct Reader<'read, T> {
 }
 
 /// Symbolic links of which the host does not tell where they point: hosts on WASI cannot read those
-/// to absolute paths.
+/// to absolute paths, or to such that are not UTF-8.
 #[derive(Default)]
 struct Unreadable {
     count: u64,
@@ -242,8 +242,8 @@ impl Unreadable {
         }
         let more = if self.count > self.names.len() as u64 { ", …" } else { "" };
         let message = format!(
-            "This runtime does not tell where symbolic links to absolute paths point: {} not \
-             stored ({}{more}) (docs/wasi.md)",
+            "This runtime does not tell where some symbolic links point: {} not stored ({}{more}) \
+             (docs/wasi.md)",
             if self.count == 1 { "1 is".to_owned() } else { format!("{} are", self.count) },
             self.names.join(", "),
         );

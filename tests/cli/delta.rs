@@ -36,7 +36,7 @@ fn touched(before: &Identities, after: &Identities) -> Vec<String> {
 /// A sandbox with the sample tree in `src`, stored under `k` and restored to `out`.
 fn restored_once() -> (Sandbox, TreeBuilder) {
     let sandbox = Sandbox::new();
-    sandbox.tree("src").sample(1);
+    sandbox.tree("src").sample(1).times_as_the_runtime_sets_them();
     sandbox.store("k", "src").expect(SUCCESS);
     sandbox.restore("k", "out").expect(SUCCESS);
     sandbox.tick();

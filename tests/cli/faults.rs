@@ -9,7 +9,8 @@ use std::path::Path;
 
 use crate::support::cache_view::assert_no_leftovers;
 use crate::support::{
-    CacheView, ERROR, NOT_FOUND, Rng, SUCCESS, Sandbox, USAGE, same_content, sandbox, vandal,
+    CacheView, ERROR, NOT_FOUND, Rng, SUCCESS, Sandbox, USAGE, runtime, same_content, sandbox,
+    vandal,
 };
 
 #[test]
@@ -100,13 +101,19 @@ fn fault_10_times_of_symlinks_and_directories_and_nanoseconds_are_kept() {
         .time("dir", 1_400_000_000, 999_999_999);
     sandbox.store("k", "src").expect(SUCCESS);
     sandbox.restore("k", "out").expect(SUCCESS);
-    let time = |name| {
+    let time = |name: &str| {
         let metadata = fs::symlink_metadata(sandbox.path(name)).unwrap();
         (metadata.mtime(), metadata.mtime_nsec())
     };
-    assert_eq!(time("out/dir/file"), (1_600_000_000, 123_456_789));
-    assert_eq!(time("out/link"), (1_500_000_000, 1));
-    assert_eq!(time("out/dir"), (1_400_000_000, 999_999_999));
+    let mut expected = vec![("dir/file", (1_600_000_000, 123_456_789))];
+    expected.push(("dir", (1_400_000_000, 999_999_999)));
+    if runtime().link_times {
+        expected.push(("link", (1_500_000_000, 1)));
+    }
+    for (name, wanted) in expected {
+        let actual = time(&format!("out/{name}"));
+        assert!(runtime().is_time(wanted, actual), "{name}: {actual:?} instead of {wanted:?}");
+    }
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Maker {
             }
             Step::Symlink { parent, name, target, time } => {
                 if let Some(path) = self.place(*parent, name) {
-                    let target = OsString::from_vec(target.clone());
+                    let target = OsString::from_vec(sayable(target));
                     symlink(target, &path).expect("make a symlink");
                     set_time(&path, time.0, time.1);
                 }

@@ -60,11 +60,14 @@ impl From<DescriptorStat> for Stat {
     }
 }
 
-// The seconds are unsigned in the interface: a time before 1970 cannot be told.
+// The seconds are unsigned in the interface: a time before 1970 cannot be told. jco hands on what
+// is below zero as very large numbers.
 fn timestamp(time: Datetime) -> Timestamp {
-    Timestamp {
-        seconds: i64::try_from(time.seconds).unwrap_or(i64::MAX),
-        nanoseconds: time.nanoseconds,
+    match i64::try_from(time.seconds) {
+        Ok(seconds) if time.nanoseconds < 1_000_000_000 => {
+            Timestamp { seconds, nanoseconds: time.nanoseconds }
+        }
+        _ => Timestamp { seconds: 0, nanoseconds: 0 },
     }
 }
 
@@ -229,7 +232,8 @@ impl Handle {
         Ok(())
     }
 
-    /// Waits until what was written is on the disk.
+    /// Waits until what was written is on the disk: only keys and tokens are worth that.
+    #[cfg(feature = "auth")]
     pub(crate) fn sync(&self) -> Result<(), Errno> {
         match self.descriptor.sync().map_err(Errno::from) {
             // A runtime that cannot do that has done what it can.

@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, mknodat, utimensat};
 
-use super::{Rng, Tree};
+use super::{Rng, Tree, runtime};
 
 /// Builds a tree; paths are relative to its root, parents are made when they are missing.
 pub(crate) struct TreeBuilder {
@@ -80,6 +81,19 @@ impl TreeBuilder {
     /// Sets the modification time of the entry itself, also of a symlink.
     pub(crate) fn time(&self, name: impl AsRef<OsStr>, seconds: i64, nanoseconds: i64) -> &Self {
         set_time(&self.path(name), seconds, nanoseconds);
+        self
+    }
+
+    /// Rounds all times where the runtime could not set them exactly, so that a restore of this
+    /// tree gives the same ones.
+    pub(crate) fn times_as_the_runtime_sets_them(&self) -> &Self {
+        if runtime().time_error > 0 {
+            for (name, node) in &self.snapshot().nodes {
+                if let Some((seconds, _)) = node.time() {
+                    set_time(&self.path(OsStr::from_bytes(name)), seconds, 0);
+                }
+            }
+        }
         self
     }
 

@@ -37,6 +37,10 @@ pub(crate) struct Runtime {
     pub(crate) stream_errors: bool,
     /// A backslash is a character like any other.
     pub(crate) backslashes: bool,
+    /// Paths may be longer than a system call takes.
+    pub(crate) long_paths: bool,
+    /// A start takes so long that tests with very many of them make do with fewer.
+    pub(crate) starts_slowly: bool,
 }
 
 const NATIVE: Runtime = Runtime {
@@ -50,6 +54,8 @@ const NATIVE: Runtime = Runtime {
     locks: true,
     stream_errors: true,
     backslashes: true,
+    long_paths: true,
+    starts_slowly: false,
 };
 
 /// wasmtime's own implementation of WASI 0.2: all that the standard has.
@@ -70,6 +76,8 @@ const JCO: Runtime = Runtime {
     link_times: false,
     stream_errors: false,
     backslashes: false,
+    long_paths: false,
+    starts_slowly: true,
     ..WASMTIME
 };
 

@@ -35,7 +35,7 @@ pub(crate) enum Node {
 }
 
 impl Node {
-    fn time(&self) -> Option<Time> {
+    pub(super) fn time(&self) -> Option<Time> {
         match self {
             Self::Dir { time, .. } | Self::File { time, .. } | Self::Link { time, .. } => {
                 Some(*time)

@@ -67,7 +67,7 @@ fn read_directory(
             // It went away since its name was read: then it is not there, unless it is a link
             // that points to nothing.
             Err(error) if is_missing(error) => match os::status_at(&directory, name) {
-                Err(gone) if is_missing(gone) => Ok(()),
+                Err(gone) if is_missing(gone) => os::gone_since(name),
                 _ => Err(error),
             },
             Err(error) => Err(error),

@@ -291,6 +291,11 @@ pub(in crate::tree::filesystem) fn for_each_name(
     Ok(())
 }
 
+/// What it means that a name which was listed stands for nothing: that it has gone since.
+pub(in crate::tree::filesystem) fn gone_since(_name: &CStr) -> Result<(), Error> {
+    Ok(())
+}
+
 /// Where a symbolic link points; always something.
 pub(in crate::tree::filesystem) fn read_link(
     directory: impl AsFd,

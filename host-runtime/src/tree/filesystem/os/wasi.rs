@@ -221,7 +221,8 @@ fn walk_beneath(
 ) -> Result<Handle, Error> {
     let path = path.text()?;
     if path.is_empty() {
-        return open(root, ".", Follow::No);
+        // It was opened through symbolic links, and jco names it by the path that leads to it.
+        return open(root, ".", Follow::Yes);
     }
     let (above, last) = path.rsplit_once('/').unwrap_or(("", path));
     let mut current: Option<Handle> = None;
@@ -250,6 +251,13 @@ pub(in crate::tree::filesystem) fn for_each_name(
     })
 }
 
+/// What it means that a name which was listed stands for nothing: that it has gone since, unless
+/// it is what a runtime makes of a name that is not UTF-8.
+pub(in crate::tree::filesystem) fn gone_since(name: &CStr) -> Result<(), Error> {
+    let is_made_up = name.to_str().is_ok_and(|name| name.contains(char::REPLACEMENT_CHARACTER));
+    if is_made_up { Err(Errno::ILSEQ) } else { Ok(()) }
+}
+
 /// Where a symbolic link points; `None` where the runtime does not tell, as some do not of absolute
 /// targets.
 pub(in crate::tree::filesystem) fn read_link(
@@ -257,7 +265,10 @@ pub(in crate::tree::filesystem) fn read_link(
     name: impl Name,
 ) -> Result<Option<Vec<u8>>, Error> {
     match directory.read_link(name.text()?) {
-        Err(Errno::PERM | Errno::ACCESS) => Ok(None),
+        // To an absolute path, or to one that is not UTF-8.
+        Err(Errno::PERM | Errno::ACCESS | Errno::ILSEQ) => Ok(None),
+        // This may stand for bytes that are not UTF-8: another target, if it were stored.
+        Ok(target) if target.contains(char::REPLACEMENT_CHARACTER) => Ok(None),
         result => result.map(|target| Some(target.into_bytes())),
     }
 }
