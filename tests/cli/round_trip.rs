@@ -282,7 +282,9 @@ fn names_with_awkward_characters() {
 #[test]
 fn a_backslash_in_a_name_is_stored_or_refused() {
     if runtime().backslashes {
-        return round_trip(|tree| drop(tree.file("back\\slash", "x").file("in/a\\b/x", "y")));
+        return round_trip(|tree| {
+            tree.file("back\\slash", "x").file("in/a\\b/x", "y");
+        });
     }
     // To such a runtime, this name stands for the other file.
     let sandbox = Sandbox::new();

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, mknodat, utimensat};
 
-use super::{Rng, Tree, runtime};
+use super::runtime::runtime;
+use super::{Rng, Tree};
 
 /// Builds a tree; paths are relative to its root, parents are made when they are missing.
 pub(crate) struct TreeBuilder {
