@@ -110,7 +110,9 @@ impl Maker {
             }
             Step::Symlink { parent, name, target, time } => {
                 if let Some(path) = self.place(*parent, name) {
-                    let target = OsString::from_vec(target.clone());
+                    let is_refused = |byte: &u8| *byte == b'\\' && !runtime().backslashes;
+                    let target = target.iter().map(|b| if is_refused(b) { b'|' } else { *b });
+                    let target = OsString::from_vec(target.collect());
                     symlink(target, &path).expect("make a symlink");
                     set_time(&path, time.0, time.1);
                 }

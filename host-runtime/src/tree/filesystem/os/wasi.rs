@@ -266,6 +266,8 @@ pub(in crate::tree::filesystem) fn read_link(
 ) -> Result<Option<Vec<u8>>, Error> {
     match directory.read_link(name.text()?) {
         Err(Errno::PERM | Errno::ACCESS) => Ok(None),
+        // This may stand for bytes that are not UTF-8: another target, if it were stored.
+        Ok(target) if target.contains(char::REPLACEMENT_CHARACTER) => Ok(None),
         result => result.map(|target| Some(target.into_bytes())),
     }
 }
