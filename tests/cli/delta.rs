@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use crate::support::build::set_time;
-use crate::support::{Rng, SUCCESS, Sandbox, Tree, TreeBuilder, assert_same};
+use crate::support::{Rng, SUCCESS, Sandbox, Tree, TreeBuilder, assert_same, runtime};
 
 /// Inode number and change time of every entry: any write, chmod or utimens moves the latter.
 type Identities = BTreeMap<Vec<u8>, (u64, i64, i64)>;
@@ -29,6 +29,8 @@ fn touched(before: &Identities, after: &Identities) -> Vec<String> {
     after
         .iter()
         .filter(|(name, identity)| before.get(*name) != Some(identity))
+        // Whether symlinks have times is tried with one, there.
+        .filter(|(name, _)| runtime().link_times || !name.is_empty())
         .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
         .collect()
 }

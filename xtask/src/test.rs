@@ -12,7 +12,7 @@ use std::process::Command;
 /// How long the tests may take that a variable says under jco, where every start of the program
 /// takes half a second; `tests/README.md` says what each is. Those that are set already count.
 const SHORTER: &[(&str, &str)] = &[
-    ("BTDT_CONTENTION_SECONDS", "60"),
+    ("BTDT_CONTENTION_SECONDS", "30"),
     ("BTDT_CRASH_ROUNDS", "3"),
     ("BTDT_DAMAGES", "4"),
     ("BTDT_RESTORE_ROUNDS", "6"),

@@ -91,7 +91,8 @@ impl TreeBuilder {
         if runtime().time_error > 0 {
             for (name, node) in &self.snapshot().nodes {
                 if let Some((seconds, _)) = node.time() {
-                    set_time(&self.path(OsStr::from_bytes(name)), seconds, 0);
+                    // Exact as a floating-point number; and whole seconds are not trusted.
+                    set_time(&self.path(OsStr::from_bytes(name)), seconds, 500_000_000);
                 }
             }
         }
