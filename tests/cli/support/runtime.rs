@@ -117,6 +117,7 @@ impl Runtime {
     /// Says on standard output why a test asserts nothing here; tells whether it has to end.
     ///
     /// `tests/README.md` lists all places that call this.
+    #[allow(clippy::print_stdout, reason = "a test says why it asserts nothing")]
     pub(crate) fn lacks(&self, what: &str, has: bool) -> bool {
         if !has {
             println!("nothing to test under {}: it has no {what}", self.name);
