@@ -156,7 +156,8 @@ impl Runtime {
     }
 
     fn keeps_time(&self, time: Time) -> Time {
-        if time.0 < 0 && !self.early_times { (0, 0) } else { time }
+        // Some runtimes keep the nanoseconds of an early time, and some do not.
+        if time.0 <= 0 && !self.early_times { (0, 0) } else { time }
     }
 
     /// Whether `actual` is what this runtime may make of a time that it is asked to set.
