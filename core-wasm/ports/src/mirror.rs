@@ -101,20 +101,7 @@ macro_rules! mirror_field {
 #[macro_export]
 macro_rules! mirror {
     ($wit:ident) => {
-        $crate::mirror_enum!($wit::types::Algorithm, $crate::Algorithm, [Sha256, Blake3]);
-        $crate::mirror_enum!($wit::types::IoErrorKind, $crate::IoErrorKind, [
-            NotFound, AccessDenied, ReadOnly, AlreadyExists, NotADirectory, IsADirectory, NoSpace,
-            SymlinkLoop, NameTooLong, TooLarge, Unsupported, Transfer, Other,
-        ]);
-        $crate::mirror_enum!($wit::types::Damage, $crate::Damage, [
-            Header, Length, Payload, Content,
-        ]);
-        $crate::mirror_record!($wit::types::Timestamp, $crate::Timestamp, {
-            seconds: one, nanoseconds: one,
-        });
-        $crate::mirror_record!($wit::types::IoError, $crate::IoError, {
-            kind: one, os_code: one,
-        });
+        $crate::mirror_types!($wit);
         $crate::mirror_enum!($wit::objects::ObjectKind, $crate::ObjectKind, [Chunk, Manifest]);
         $crate::mirror_enum!($wit::objects::LockMode, $crate::LockMode, [Shared, Exclusive]);
         $crate::mirror_record!($wit::objects::PutOutcome, $crate::PutOutcome, {
@@ -189,11 +176,43 @@ macro_rules! mirror {
         $crate::mirror_record!($wit::objects::StoredInfo, $crate::StoredInfo, {
             size: one, header_size: one, raw_size: one, codec: one,
         });
-        $crate::mirror_digest!($wit);
         $crate::mirror_names!($wit);
         $crate::mirror_variants!($wit);
         $crate::mirror_requests!($wit);
         $crate::mirror_archives!($wit);
+    };
+}
+
+/// The conversions of the interface `types` alone, for bindings in a module `$wit` that has no more
+/// of it.
+#[macro_export]
+macro_rules! mirror_types {
+    ($wit:ident) => {
+        $crate::mirror_enum!($wit::types::Algorithm, $crate::Algorithm, [Sha256, Blake3]);
+        $crate::mirror_enum!($wit::types::IoErrorKind, $crate::IoErrorKind, [
+            NotFound, AccessDenied, ReadOnly, AlreadyExists, NotADirectory, IsADirectory, NoSpace,
+            SymlinkLoop, NameTooLong, TooLarge, Unsupported, Transfer, Other,
+        ]);
+        $crate::mirror_enum!($wit::types::Damage, $crate::Damage, [
+            Header, Length, Payload, Content,
+        ]);
+        $crate::mirror_record!($wit::types::Timestamp, $crate::Timestamp, {
+            seconds: one, nanoseconds: one,
+        });
+        $crate::mirror_record!($wit::types::IoError, $crate::IoError, {
+            kind: one, os_code: one,
+        });
+        $crate::mirror_variant!($wit::types::ObjectFault, $crate::ObjectFault, [Missing, TooLarge], {
+            Damaged: one, Unreadable: one,
+        });
+        $crate::mirror_enum!($wit::types::HttpErrorKind, $crate::HttpErrorKind, [
+            Url, Unresolved, Unreachable, TimedOut, Tls, Proxy, Interrupted, Protocol, TooLarge,
+            Redirect, Token,
+        ]);
+        $crate::mirror_record!($wit::types::HttpError, $crate::HttpError, {
+            kind: one, detail: one,
+        });
+        $crate::mirror_digest!($wit);
     };
 }
 
@@ -209,13 +228,6 @@ macro_rules! mirror_requests {
         ]);
         $crate::mirror_record!($wit::auth::Access, $crate::Access, {
             operation: one, cache: one, key: one,
-        });
-        $crate::mirror_enum!($wit::types::HttpErrorKind, $crate::HttpErrorKind, [
-            Url, Unresolved, Unreachable, TimedOut, Tls, Proxy, Interrupted, Protocol, TooLarge,
-            Redirect, Token,
-        ]);
-        $crate::mirror_record!($wit::types::HttpError, $crate::HttpError, {
-            kind: one, detail: one,
         });
         $crate::mirror_enum!($wit::http::Method, $crate::Method, [Get, Head, Put, Post, Delete]);
         $crate::mirror_record!($wit::http::RetryPolicy, $crate::RetryPolicy, {
@@ -356,28 +368,6 @@ macro_rules! mirror_names {
 #[macro_export]
 macro_rules! mirror_variants {
     ($wit:ident) => {
-        impl From<$wit::types::ObjectFault> for $crate::ObjectFault {
-            fn from(fault: $wit::types::ObjectFault) -> Self {
-                match fault {
-                    $wit::types::ObjectFault::Missing => Self::Missing,
-                    $wit::types::ObjectFault::Damaged(damage) => Self::Damaged(damage.into()),
-                    $wit::types::ObjectFault::TooLarge => Self::TooLarge,
-                    $wit::types::ObjectFault::Unreadable(error) => Self::Unreadable(error.into()),
-                }
-            }
-        }
-
-        impl From<$crate::ObjectFault> for $wit::types::ObjectFault {
-            fn from(fault: $crate::ObjectFault) -> Self {
-                match fault {
-                    $crate::ObjectFault::Missing => Self::Missing,
-                    $crate::ObjectFault::Damaged(damage) => Self::Damaged(damage.into()),
-                    $crate::ObjectFault::TooLarge => Self::TooLarge,
-                    $crate::ObjectFault::Unreadable(error) => Self::Unreadable(error.into()),
-                }
-            }
-        }
-
         impl From<$wit::tree::Group> for $crate::Group {
             fn from(group: $wit::tree::Group) -> Self {
                 match group {

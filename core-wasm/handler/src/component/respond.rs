@@ -108,7 +108,7 @@ impl Exchange {
         };
         let (path, query) = damage::check_request(
             sent.cache.as_deref().unwrap_or_default(),
-            &faults::digest(damaged.digest),
+            &damaged.digest.into(),
             header("btdt-cache-key").unwrap_or_default(),
             header("btdt-cache-key-encoding").is_some(),
         );
