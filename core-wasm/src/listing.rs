@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::ignore_rules::{FILE_NAME, IgnoreRules, MAX_FILE_SIZE};
 use crate::manifest::MODE_MASK;
 use btdt_ports::{
-    Entry, EntryKind, Environment, FollowLinks, IoError, LinkId, Severity, Timestamp, Tree,
+    Entry, EntryKind, Environment, FollowLinks, IoError, LinkId, Severity, Tally, Timestamp, Tree,
 };
 use std::collections::BTreeMap;
 
@@ -116,14 +116,19 @@ impl Listing {
             environment,
             listing: Listing { items: Vec::new(), text: Vec::new() },
             links: BTreeMap::new(),
-            unreadable: Unreadable::default(),
+            unreadable: Tally::default(),
         };
         // The root has no name and is never a hard link of anything in the tree.
         reader.take(&Entry { name: Vec::new(), link: None, ..root })?;
         if is_directory {
             reader.read_levels()?;
         }
-        reader.unreadable.warn(environment);
+        if let Some(links) = reader.unreadable.describe("is not stored", "are not stored") {
+            let message = format!(
+                "This runtime does not tell where some symbolic links point: {links} (docs/wasi.md)"
+            );
+            environment.log(Severity::Warning, &message);
+        }
         Ok(reader.listing)
     }
 
@@ -214,41 +219,9 @@ struct Reader<'read, T> {
     listing: Listing,
     /// Numbers for the files that have several names.
     links: BTreeMap<LinkId, u32>,
-    unreadable: Unreadable,
-}
-
-/// Symbolic links of which the host does not tell where they point: hosts on WASI cannot read those
-/// to absolute paths, or to such that are not UTF-8.
-#[derive(Default)]
-struct Unreadable {
-    count: u64,
-    /// The paths of the first ones.
-    names: Vec<String>,
-}
-
-impl Unreadable {
-    const NAMED: usize = 3;
-
-    fn add(&mut self, path: &[u8]) {
-        self.count += 1;
-        if self.names.len() < Self::NAMED {
-            self.names.push(String::from_utf8_lossy(path).into_owned());
-        }
-    }
-
-    fn warn(&self, environment: &dyn Environment) {
-        if self.count == 0 {
-            return;
-        }
-        let more = if self.count > self.names.len() as u64 { ", …" } else { "" };
-        let message = format!(
-            "This runtime does not tell where some symbolic links point: {} not stored ({}{more}) \
-             (docs/wasi.md)",
-            if self.count == 1 { "1 is".to_owned() } else { format!("{} are", self.count) },
-            self.names.join(", "),
-        );
-        environment.log(Severity::Warning, &message);
-    }
+    /// Symbolic links of which the host does not tell where they point: hosts on WASI cannot read
+    /// those to absolute paths, or to such that are not UTF-8.
+    unreadable: Tally,
 }
 
 impl<T: Tree> Reader<'_, T> {
@@ -302,7 +275,7 @@ impl<T: Tree> Reader<'_, T> {
                 continue;
             }
             if entry.kind == EntryKind::Symlink && entry.target.is_none() {
-                self.unreadable.add(&entry_path);
+                self.unreadable.add(|| entry_path);
                 continue;
             }
             let number = self.take(entry)?;

@@ -1,14 +1,11 @@
 //! What WASI cannot do, and whom that matters to.
 
-use btdt_ports::{DirectoryState, Existing, MaterializeBatch};
+use btdt_ports::{DirectoryState, Existing, MaterializeBatch, Tally};
 use std::fmt::Write as _;
 
 /// Said once where trees are stored.
 pub(crate) const MODES_NOT_STORED: &str =
     "This runtime does not tell permission bits: new files are stored without them (docs/wasi.md)";
-
-/// Names that a message has at most.
-const MOST_NAMES: usize = 3;
 
 /// The bits that let somebody run a file.
 const EXECUTABLE: u32 = 0o111;
@@ -16,37 +13,6 @@ const EXECUTABLE: u32 = 0o111;
 const READABLE: u32 = 0o444;
 /// The bit that lets the owner write.
 const OWNER_WRITES: u32 = 0o200;
-
-/// Paths of which some are named.
-#[derive(Debug, Default)]
-struct Tally {
-    count: u64,
-    names: Vec<String>,
-}
-
-impl Tally {
-    fn add(&mut self, path: impl FnOnce() -> Vec<u8>) {
-        self.count += 1;
-        if self.names.len() < MOST_NAMES {
-            self.names.push(String::from_utf8_lossy(&path()).into_owned());
-        }
-    }
-
-    /// How many of what there are, and the names of some; `None` where there are none.
-    fn describe(&self, one: &str, many: &str) -> Option<String> {
-        let noun = match self.count {
-            0 => return None,
-            1 => one,
-            _ => many,
-        };
-        let mut text = format!("{} {noun} ({}", self.count, self.names.join(", "));
-        if self.count > self.names.len() as u64 {
-            text.push_str(", …");
-        }
-        text.push(')');
-        Some(text)
-    }
-}
 
 /// What a restore does not bring back.
 #[derive(Debug, Default)]

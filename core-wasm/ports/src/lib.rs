@@ -16,6 +16,7 @@ pub mod error;
 pub mod http;
 pub mod mirror;
 pub mod storage;
+pub mod tally;
 pub mod time;
 pub mod tree;
 pub mod types;
@@ -36,6 +37,7 @@ pub use storage::{
     ObjectInfo, ObjectKind, ObjectName, Objects, OpenObjects, PutOutcome, RecordVersion, Records,
     StoredCodec, StoredInfo, StoredRecord, SweepId,
 };
+pub use tally::Tally;
 pub use tree::{
     ChunkPlan, CutSizes, DirectoryPlan, DirectoryState, Entry, EntryKind, Existing, FileFault,
     FilePlan, FollowLinks, Group, HardLinkPlan, LinkId, MaterializeBatch, MaterializeError,
