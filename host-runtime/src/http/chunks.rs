@@ -5,14 +5,14 @@ use super::client::Shared;
 use super::exchange::{Outgoing, exchange, judge};
 use super::failures::Failure;
 use super::missing::Batches;
-use crate::http_rules::chunks::{self as rules, FetchFault};
+use crate::http_rules::chunks as rules;
 use crate::http_rules::retry::{Attempt, persist};
-use crate::storage::codec::{Codec, max_stored_size};
+use crate::storage::Codec;
 use crate::transfer::{ChunkSink, ChunkSource};
 use crate::workers::{Turns, suitable_count};
 use btdt_ports::{
-    ChunkEndpoint, Digest, IoError, IoErrorKind, ObjectFault, PutOutcome, RetryPolicy,
-    TransferFailure, TransferFault,
+    ChunkEndpoint, Digest, IoError, ObjectFault, PutOutcome, RetryPolicy, TransferFailure,
+    TransferFault,
 };
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -41,10 +41,6 @@ impl RemoteChunks {
             batches: Batches::default(),
             compressing: Turns::default(),
         }
-    }
-
-    fn url(&self, digest: &Digest, query: &str) -> String {
-        format!("{}{}{query}", self.endpoint.chunk, digest.to_hex())
     }
 
     /// Sends a request until there is a successful answer, of which the body is in `buffer`.
@@ -101,21 +97,6 @@ impl RemoteChunks {
         let missing = missing.and_then(|status| rules::missing(status, &answer, asked));
         missing.map_err(|fault| self.failed(url.clone(), fault))
     }
-
-    /// Gets a chunk and leaves its verified content in `codec`.
-    fn fetch(
-        &self,
-        digest: &Digest,
-        raw_size: u32,
-        query: &str,
-        codec: &mut Codec,
-    ) -> Result<(), FetchFault> {
-        let limit = max_stored_size(u64::from(raw_size));
-        let outgoing = Outgoing::new(Method::GET, &self.url(digest, query), Bytes::new());
-        rules::fetched(self.call(outgoing, codec.load(), limit))?;
-        codec.verify_loaded(digest, u64::from(raw_size)).map_err(FetchFault::Object)?;
-        codec.loaded_of_size(raw_size).map(drop).map_err(FetchFault::Object)
-    }
 }
 
 /// The status of an answer; its body goes to `buffer`: all of it after a success, else the
@@ -153,7 +134,7 @@ impl ChunkSink for RemoteChunks {
     fn put(&self, digest: &Digest, raw: &[u8], codec: &mut Codec) -> Result<PutOutcome, IoError> {
         let stored = self.compressing.with(|| codec.encode(raw).map(Bytes::copy_from_slice))?;
         let stored_size = stored.len() as u64;
-        let url = self.url(digest, &self.endpoint.query);
+        let url = rules::url(&self.endpoint, digest, &self.endpoint.query);
         let mut outgoing = Outgoing::new(Method::PUT, &url, stored);
         if let Ok(outgoing) = &mut outgoing {
             let kind = HeaderValue::from_static("application/octet-stream");
@@ -178,21 +159,11 @@ impl ChunkSource for RemoteChunks {
         raw_size: u32,
         codec: &'codec mut Codec,
     ) -> Result<&'codec [u8], ObjectFault> {
-        let mut query = &self.endpoint.query;
-        let mut result = self.fetch(digest, raw_size, query, codec);
-        if result.as_ref().is_err_and(FetchFault::is_doubtful) {
-            query = &self.endpoint.verify_query;
-            result = self.fetch(digest, raw_size, query, codec);
-        }
-        match result {
-            Ok(()) => codec.loaded_of_size(raw_size),
-            Err(FetchFault::Object(fault)) => Err(fault),
-            Err(FetchFault::Failed(reason)) => {
-                let url = self.url(digest, query);
-                self.shared.remember(TransferFailure { url, reason });
-                Err(ObjectFault::Unreadable(IoError::new(IoErrorKind::Transfer)))
-            }
-        }
+        let get = |url: &str, buffer: &mut Vec<u8>, limit| {
+            self.call(Outgoing::new(Method::GET, url, Bytes::new()), buffer, limit)
+        };
+        let remember = |failure| self.shared.remember(failure);
+        rules::read(&self.endpoint, digest, raw_size, codec, get, remember)
     }
 
     fn suitable_workers(&self) -> usize {

@@ -1,8 +1,11 @@
-//! What the answers about chunks mean.
+//! How chunks are asked for, and what the answers about them mean.
 
 use super::Failure;
+use crate::storage::Codec;
+use crate::storage::codec::max_stored_size;
 use btdt_ports::{
-    Damage, Digest, HttpErrorKind, IoError, IoErrorKind, ObjectFault, Refusal, TransferFault,
+    ChunkEndpoint, Damage, Digest, HttpErrorKind, IoError, IoErrorKind, ObjectFault, Refusal,
+    TransferFailure, TransferFault,
 };
 use std::collections::HashSet;
 
@@ -73,8 +76,14 @@ pub const fn taken(status: u16) -> Result<bool, TransferFault> {
     }
 }
 
+/// Where a chunk is.
+#[must_use]
+pub fn url(endpoint: &ChunkEndpoint, digest: &Digest, query: &str) -> String {
+    format!("{}{}{query}", endpoint.chunk, digest.to_hex())
+}
+
 /// Why a chunk was not received.
-pub enum FetchFault {
+enum FetchFault {
     /// It cannot be used.
     Object(ObjectFault),
     /// It did not come.
@@ -83,8 +92,7 @@ pub enum FetchFault {
 
 impl FetchFault {
     /// Whether the server's copy may be what is damaged.
-    #[must_use]
-    pub fn is_doubtful(&self) -> bool {
+    fn is_doubtful(&self) -> bool {
         match self {
             FetchFault::Object(fault) => !matches!(fault, ObjectFault::Missing),
             FetchFault::Failed(TransferFault::NoAnswer(error)) => {
@@ -96,10 +104,7 @@ impl FetchFault {
 }
 
 /// Whether a chunk that was asked for has come.
-///
-/// # Errors
-/// See [`FetchFault`].
-pub fn fetched(answer: Result<u16, TransferFault>) -> Result<(), FetchFault> {
+fn fetched(answer: Result<u16, TransferFault>) -> Result<(), FetchFault> {
     match answer {
         Ok(200) => Ok(()),
         Ok(status) => Err(FetchFault::Failed(refused(status, Vec::new()))),
@@ -110,5 +115,42 @@ pub fn fetched(answer: Result<u16, TransferFault>) -> Result<(), FetchFault> {
             Err(FetchFault::Object(ObjectFault::Damaged(Damage::Length)))
         }
         Err(reason) => Err(FetchFault::Failed(reason)),
+    }
+}
+
+/// Gets a chunk and verifies it. If the server's copy may be what is damaged, the server is asked
+/// once more, to look at it first.
+///
+/// `get` fills a buffer with what is at a URL, up to so many bytes, and gives the status;
+/// `remember` is told why a chunk did not come.
+///
+/// # Errors
+/// When it is missing, damaged, or did not come.
+pub fn read<'codec>(
+    endpoint: &ChunkEndpoint,
+    digest: &Digest,
+    raw_size: u32,
+    codec: &'codec mut Codec,
+    get: impl Fn(&str, &mut Vec<u8>, u64) -> Result<u16, TransferFault>,
+    remember: impl FnOnce(TransferFailure),
+) -> Result<&'codec [u8], ObjectFault> {
+    let fetch = |url: &str, codec: &mut Codec| {
+        fetched(get(url, codec.load(), max_stored_size(u64::from(raw_size))))?;
+        codec.verify_loaded(digest, u64::from(raw_size)).map_err(FetchFault::Object)?;
+        codec.loaded_of_size(raw_size).map(drop).map_err(FetchFault::Object)
+    };
+    let mut url = self::url(endpoint, digest, &endpoint.query);
+    let mut result = fetch(&url, codec);
+    if result.as_ref().is_err_and(FetchFault::is_doubtful) {
+        url = self::url(endpoint, digest, &endpoint.verify_query);
+        result = fetch(&url, codec);
+    }
+    match result {
+        Ok(()) => codec.loaded_of_size(raw_size),
+        Err(FetchFault::Object(fault)) => Err(fault),
+        Err(FetchFault::Failed(reason)) => {
+            remember(TransferFailure { url, reason });
+            Err(ObjectFault::Unreadable(IoError::new(IoErrorKind::Transfer)))
+        }
     }
 }

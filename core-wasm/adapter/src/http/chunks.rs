@@ -59,11 +59,6 @@ fn read_message(answer: &mut Answer, buffer: &mut Vec<u8>) {
     }
 }
 
-/// Where a chunk is.
-pub(super) fn chunk_url(endpoint: &ChunkEndpoint, digest: &Digest, query: &str) -> String {
-    format!("{}{}{query}", endpoint.chunk, digest.to_hex())
-}
-
 /// Takes chunks for a cache on a server.
 pub(crate) struct RemoteSink {
     shared: Arc<Shared>,
@@ -141,7 +136,7 @@ impl RemoteSink {
     fn send(&self, digest: &Digest, raw: &[u8], codec: &mut Codec) -> Result<PutOutcome, IoError> {
         let stored = codec.encode(raw)?.to_vec();
         let stored_size = stored.len() as u64;
-        let url = chunk_url(&self.endpoint, digest, &self.endpoint.query);
+        let url = rules::url(&self.endpoint, digest, &self.endpoint.query);
         let outgoing = outgoing("PUT", &url, stored, "application/octet-stream");
         let policy = &self.endpoint.retries;
         let status = call(&self.shared, policy, outgoing, &mut Vec::new(), MAX_CONFIRMATION);
