@@ -9,16 +9,18 @@
 //! A file that ends in `.cwasm` is taken for a component that was compiled before, and is trusted;
 //! anything else is compiled first. `wasi-run --precompile COMPONENT OUT.cwasm` makes such a file.
 
+mod plain_host;
+
+use plain_host::{Instance, load};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::Linker;
 use wasmtime::error::Context as _;
 use wasmtime::{Engine, Result, Store, bail};
 use wasmtime_wasi::p2::bindings::sync::Command;
-use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
 /// The exit code for failures of this program: no command of btdt ends with it.
 const FAILURE: u8 = 125;
@@ -37,29 +39,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// What one instance of a component is given.
-struct Process {
-    wasi: WasiCtx,
-    http: WasiHttpCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for Process {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl WasiHttpView for Process {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            ctx: &mut self.http,
-            table: &mut self.table,
-            hooks: wasmtime_wasi_http::default_hooks(),
-        }
-    }
-}
-
 fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let Some(path) = arguments.first() else {
         bail!("usage: wasi-run <component> [argument...]");
@@ -73,12 +52,7 @@ fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_sync(&mut linker)?;
 
-    let process = Process {
-        wasi: context(&arguments)?,
-        http: WasiHttpCtx::new(),
-        table: ResourceTable::new(),
-    };
-    let mut store = Store::new(&engine, process);
+    let mut store = Store::new(&engine, Instance::new(context(&arguments)?));
     let command = Command::instantiate(&mut store, &component, &linker)
         .context("the component needs something that plain WASI does not have")?;
     match command.wasi_cli_run().call_run(&mut store) {
@@ -102,17 +76,6 @@ fn precompile(engine: &Engine, paths: &[OsString]) -> Result<ExitCode> {
         .with_context(|| format!("could not compile {}", input.display()))?;
     fs::write(output, compiled).with_context(|| format!("could not write {}", output.display()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn load(engine: &Engine, path: &Path) -> Result<Component> {
-    let component = if path.extension().is_some_and(|extension| extension == "cwasm") {
-        // SAFETY: the caller vouches that the file came out of a compiler of wasmtime, as the
-        // description of this program says; wasmtime itself checks version and settings.
-        unsafe { Component::deserialize_file(engine, path) }
-    } else {
-        Component::from_file(engine, path)
-    };
-    component.with_context(|| format!("could not load {}", path.display()))
 }
 
 fn context(arguments: &[OsString]) -> Result<WasiCtx> {

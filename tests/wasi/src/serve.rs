@@ -10,10 +10,13 @@
 //!
 //! A file that ends in `.cwasm` is taken for a component that was compiled before, and is trusted.
 
+mod plain_host;
+
 use hyper::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use plain_host::{Instance, load};
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -21,15 +24,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::component::Linker;
 use wasmtime::error::Context as _;
 use wasmtime::{Engine, Result, Store, bail};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 fn main() -> ExitCode {
     match run(std::env::args_os().skip(1).collect()) {
@@ -44,29 +47,6 @@ fn main() -> ExitCode {
 /// With standard error closed there is nobody to tell.
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "wasi-serve: {text}");
-}
-
-/// What one instance of the component is given.
-struct Request {
-    wasi: WasiCtx,
-    http: WasiHttpCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for Request {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl WasiHttpView for Request {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            ctx: &mut self.http,
-            table: &mut self.table,
-            hooks: wasmtime_wasi_http::default_hooks(),
-        }
-    }
 }
 
 /// What the component may see.
@@ -112,7 +92,7 @@ impl Surroundings {
 
 /// The component, ready to be instantiated.
 struct Server {
-    component: ProxyPre<Request>,
+    component: ProxyPre<Instance>,
     surroundings: Surroundings,
 }
 
@@ -138,17 +118,6 @@ fn run(arguments: Vec<OsString>) -> Result<()> {
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(server))
-}
-
-fn load(engine: &Engine, path: &Path) -> Result<Component> {
-    let component = if path.extension().is_some_and(|extension| extension == "cwasm") {
-        // SAFETY: the caller vouches that the file came out of a compiler of wasmtime, as the
-        // description of this program says; wasmtime itself checks version and settings.
-        unsafe { Component::deserialize_file(engine, path) }
-    } else {
-        Component::from_file(engine, path)
-    };
-    component.with_context(|| format!("could not load {}", path.display()))
 }
 
 async fn serve(server: Arc<Server>) -> Result<()> {
@@ -179,12 +148,8 @@ impl Server {
         &self,
         request: hyper::Request<Incoming>,
     ) -> Result<Response<HyperOutgoingBody>> {
-        let state = Request {
-            wasi: self.surroundings.context()?,
-            http: WasiHttpCtx::new(),
-            table: ResourceTable::new(),
-        };
-        let mut store = Store::new(self.component.engine(), state);
+        let instance = Instance::new(self.surroundings.context()?);
+        let mut store = Store::new(self.component.engine(), instance);
         let (sender, receiver) = oneshot::channel();
         let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
         let out = store.data_mut().http().new_response_outparam(sender)?;
