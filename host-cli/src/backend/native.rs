@@ -3,13 +3,12 @@
 use super::Connection;
 use crate::environment::SystemEnvironment;
 use crate::printer::Printer;
-use btdt_host_runtime::auth::Token;
-use btdt_host_runtime::clock;
 use btdt_host_runtime::engine::LocalCache;
-use btdt_host_runtime::http::{HttpRemote, Options, TokenSource};
+use btdt_host_runtime::http::{HttpRemote, Options};
+use btdt_host_runtime::http_rules::{TokenSource, UserToken};
 use btdt_host_runtime::storage::{FilesystemStorage, OpenError};
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
-use btdt_ports::{HttpError, HttpErrorKind, Scope};
+use btdt_ports::HttpError;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,17 +48,4 @@ pub(crate) fn connect(url: &str, connection: Connection) -> Result<Cache, HttpEr
 /// A path that exists, without symbolic links.
 pub(crate) fn real_path(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok()
-}
-
-/// The user's token, which leaves this machine only narrowed down.
-struct UserToken(Token);
-
-impl TokenSource for UserToken {
-    fn bearer(&self, scope: Option<&Scope>) -> Result<String, HttpError> {
-        let error = |detail: String| HttpError { kind: HttpErrorKind::Token, detail };
-        let Some(scope) = scope else {
-            return Err(error("the token is sent to servers only narrowed down".to_owned()));
-        };
-        self.0.attenuate(scope, clock::now()).map_err(|fault| error(fault.to_string()))
-    }
 }
