@@ -24,13 +24,6 @@ use std::path::PathBuf;
 /// as executable as the runtime makes new files.
 pub const KEEPS_MODES: bool = os::KEEPS_MODES;
 
-/// How many symbolic links no restore of this process has made, because the runtime makes none
-/// with an absolute target. Always 0 where there is an operating system.
-#[must_use]
-pub fn refused_links() -> u64 {
-    os::refused_links()
-}
-
 /// The tree at a path of the host.
 #[derive(Clone, Debug)]
 pub struct FilesystemTree {

@@ -64,13 +64,10 @@ pub(super) fn make_symlink(
     directories
         .open(shared, *directory)
         .and_then(|open| {
-            let made = make_anew(shared, open, name, plan.replace, || {
+            make_anew(shared, open, name, plan.replace, || {
                 os::make_symlink(&plan.target, &open.handle, name)
             })?;
-            match made {
-                true => os::set_time_at(&open.handle, name, EntryKind::Symlink, plan.modified),
-                false => Ok(()),
-            }
+            os::set_time_at(&open.handle, name, EntryKind::Symlink, plan.modified)
         })
         .map_err(|error| shared.failure(*directory, name, error))
 }

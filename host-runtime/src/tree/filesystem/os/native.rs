@@ -504,18 +504,13 @@ pub(in crate::tree::filesystem) fn make_directory(
     rustix::fs::mkdirat(directory, name, Mode::from_raw_mode(mode))
 }
 
-/// How many symbolic links the system has refused to make because of their targets: none.
-pub(in crate::tree::filesystem) const fn refused_links() -> u64 {
-    0
-}
-
-/// Makes a symbolic link; always true.
+/// Makes a symbolic link.
 pub(in crate::tree::filesystem) fn make_symlink(
     target: &[u8],
     directory: impl AsFd,
     name: &[u8],
-) -> Result<bool, Error> {
-    rustix::fs::symlinkat(target, directory, name).map(|()| true)
+) -> Result<(), Error> {
+    rustix::fs::symlinkat(target, directory, name)
 }
 
 /// Makes a further name for a file.

@@ -11,7 +11,6 @@ use crate::wasi::{self, Errno, Follow};
 use btdt_ports::{EntryKind, IoError, Timestamp};
 use std::ffi::{CStr, CString};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The error of a call.
 pub(in crate::tree::filesystem) type Error = Errno;
@@ -372,29 +371,13 @@ pub(in crate::tree::filesystem) fn make_directory(
     directory.make_directory(name.text()?)
 }
 
-/// Symbolic links that the runtime has refused to make.
-static REFUSED_LINKS: AtomicU64 = AtomicU64::new(0);
-
-/// How many symbolic links were not made, since the process began, because the runtime makes none
-/// with an absolute target.
-pub(in crate::tree::filesystem) fn refused_links() -> u64 {
-    REFUSED_LINKS.load(Ordering::Relaxed)
-}
-
-/// Makes a symbolic link. False where the runtime refuses to make one with such a target: that is
-/// counted, as all else can still be restored.
+/// Makes a symbolic link. Runtimes refuse absolute targets: who plans a restore leaves those out.
 pub(in crate::tree::filesystem) fn make_symlink(
     target: &[u8],
     directory: &Handle,
     name: &[u8],
-) -> Result<bool, Error> {
-    match directory.make_symlink(target.text()?, name.text()?) {
-        Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) if target.starts_with(b"/") => {
-            REFUSED_LINKS.fetch_add(1, Ordering::Relaxed);
-            Ok(false)
-        }
-        result => result.map(|()| true),
-    }
+) -> Result<(), Error> {
+    directory.make_symlink(target.text()?, name.text()?)
 }
 
 /// Makes a further name for a file.
