@@ -1,9 +1,9 @@
 //! How chunks pass between files, storage and network: the traits that keep the backends from
 //! knowing each other.
 
-use crate::storage::codec::{Codec, StoredHeader};
+use crate::storage::codec::{Codec, HEADER_SIZE, StoredHeader};
 use crate::workers::suitable_count;
-use btdt_ports::{Digest, IoError, ObjectFault, ObjectKind, PutOutcome};
+use btdt_ports::{Digest, IoError, ObjectFault, ObjectKind, PutOutcome, StoredInfo};
 use std::sync::Arc;
 
 /// What takes the chunks of a store.
@@ -55,6 +55,17 @@ pub trait StoredObject: Send + Sync {
     /// What the header says. It has been checked that it is one and that the size agrees; the
     /// payload has not been looked at.
     fn header(&self) -> StoredHeader;
+
+    /// What the core is told about it.
+    fn info(&self) -> StoredInfo {
+        let header = self.header();
+        StoredInfo {
+            size: self.size(),
+            header_size: HEADER_SIZE as u32,
+            raw_size: u64::from(header.raw_size),
+            codec: header.codec,
+        }
+    }
 
     /// Reads up to a buffer's length of the stored form from `offset` on. No bytes at the end.
     ///

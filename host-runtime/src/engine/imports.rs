@@ -2,12 +2,11 @@
 
 use super::bindings::wit::{environment, objects, records, tree, types};
 use super::resources::{HostState, Opened, SharedObjects, SharedRecords};
-use crate::storage::codec::HEADER_SIZE;
 use crate::transfer::{Sink, Source};
 use crate::tree::filesystem::{FilesystemMaterializer, FilesystemPacker, FilesystemTree};
 use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Materializer, ObjectName, Packer,
-    Severity, StoredInfo, SweepId, Tree,
+    Severity, SweepId, Tree,
 };
 use wasmtime::component::Resource;
 
@@ -116,14 +115,7 @@ impl objects::HostObjectStore for HostState {
     ) -> Outcome<(Resource<Opened>, objects::StoredInfo), types::ObjectFault> {
         match self.table.get(&store)?.open_stored(kind.into(), &digest.into()) {
             Ok(opened) => {
-                let header = opened.header();
-                let info = StoredInfo {
-                    size: opened.size(),
-                    header_size: HEADER_SIZE as u32,
-                    raw_size: u64::from(header.raw_size),
-                    codec: header.codec,
-                };
-                let info = info.into();
+                let info = opened.info().into();
                 Ok(Ok((self.table.push(opened)?, info)))
             }
             Err(fault) => Ok(Err(fault.into())),

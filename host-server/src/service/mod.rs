@@ -81,8 +81,7 @@ pub(crate) struct Service {
     archive_memory: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
     waiting: AtomicUsize,
-    /// Instances of the core that are at work.
-    instances: AtomicUsize,
+    /// Told of the first instance of the core after a rest.
     first_instance: Notify,
     read_ahead: Arc<ReadAhead>,
     stopping: AtomicBool,
@@ -131,7 +130,6 @@ impl Service {
             body_memory: Arc::new(Semaphore::new(BODY_MEMORY as usize)),
             archive_memory: Arc::new(Semaphore::new(incoming * INCOMING_SHARE as usize)),
             waiting: AtomicUsize::new(0),
-            instances: AtomicUsize::new(0),
             first_instance: Notify::new(),
             read_ahead: Arc::new(ReadAhead::new(READ_AHEAD)),
             stopping: AtomicBool::new(false),
@@ -143,7 +141,7 @@ impl Service {
         let mut interval = tokio::time::interval(TICK);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            if self.instances.load(Ordering::Acquire) == 0 {
+            if self.metrics.instances.get() == 0 {
                 self.first_instance.notified().await;
             }
             interval.tick().await;
@@ -277,8 +275,7 @@ struct Instance<'service>(&'service Service);
 
 impl<'service> Instance<'service> {
     fn begin(service: &'service Service) -> Self {
-        service.metrics.instances.inc();
-        if service.instances.fetch_add(1, Ordering::AcqRel) == 0 {
+        if service.metrics.instances.inc() == 0 {
             service.first_instance.notify_one();
         }
         Instance(service)
@@ -288,7 +285,6 @@ impl<'service> Instance<'service> {
 impl Drop for Instance<'_> {
     fn drop(&mut self) {
         self.0.metrics.instances.dec();
-        self.0.instances.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

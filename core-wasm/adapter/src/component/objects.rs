@@ -4,11 +4,8 @@ use super::wit::{objects, types};
 use super::{Adapter, all, mirrored, mirrored_all};
 use crate::http::RemoteSink;
 use btdt_host_runtime::storage::FilesystemStorage;
-use btdt_host_runtime::storage::codec::HEADER_SIZE;
 use btdt_host_runtime::transfer::{Sink, Source, StoredForms, StoredObject};
-use btdt_ports::{
-    AsideObject, HeldLock, IoError, IoErrorKind, ObjectName, Objects, StoredInfo, SweepId,
-};
+use btdt_ports::{AsideObject, HeldLock, IoError, IoErrorKind, ObjectName, Objects, SweepId};
 use std::sync::Arc;
 
 impl objects::Guest for Adapter {
@@ -93,14 +90,8 @@ impl objects::GuestObjectStore for ObjectsOfCache {
         digest: types::Digest,
     ) -> Result<(objects::Opened, objects::StoredInfo), types::ObjectFault> {
         let opened = self.0.open_stored(kind.into(), &digest.into())?;
-        let header = opened.header();
-        let info = StoredInfo {
-            size: opened.size(),
-            header_size: HEADER_SIZE as u32,
-            raw_size: u64::from(header.raw_size),
-            codec: header.codec,
-        };
-        Ok((objects::Opened::new(OpenedObject(opened)), info.into()))
+        let info = opened.info().into();
+        Ok((objects::Opened::new(OpenedObject(opened)), info))
     }
 
     fn put(
