@@ -14,7 +14,7 @@
 
 use crate::digest::Hasher;
 use crate::error::Error;
-use crate::listing::join;
+use crate::walk::join;
 use btdt_ports::{
     Algorithm, Digest, Entry, EntryKind, Environment, FollowLinks, IoError, IoErrorKind, Severity,
     Tree,

@@ -33,6 +33,7 @@ pub mod retention;
 pub mod server;
 pub mod store;
 mod survey;
+pub mod walk;
 
 #[cfg(target_family = "wasm")]
 mod component;

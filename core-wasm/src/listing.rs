@@ -7,38 +7,11 @@
 use crate::error::Error;
 use crate::ignore_rules::{FILE_NAME, IgnoreRules, MAX_FILE_SIZE};
 use crate::manifest::MODE_MASK;
+use crate::walk::{Directory, join, walk};
 use btdt_ports::{
-    Entry, EntryKind, Environment, FollowLinks, IoError, LinkId, Severity, Tally, Timestamp, Tree,
+    Entry, EntryKind, Environment, IoError, LinkId, Severity, Tally, Timestamp, Tree,
 };
 use std::collections::BTreeMap;
-
-/// How many directories of one level to read with one call: enough to keep all threads of the host
-/// busy, few enough that the list which comes back stays small, judging by those before.
-#[derive(Clone, Copy, Debug)]
-pub struct BatchSize(usize);
-
-impl Default for BatchSize {
-    /// For the first call, when nothing is known of the level.
-    fn default() -> Self {
-        BatchSize(16)
-    }
-}
-
-impl BatchSize {
-    const MAX_DIRECTORIES: usize = 512;
-    const ENTRIES: usize = 16 * 1024;
-
-    /// Splits off the directories to be read next.
-    pub fn split<'level, T>(&self, level: &'level [T]) -> (&'level [T], &'level [T]) {
-        level.split_at(self.0.min(level.len()))
-    }
-
-    /// Takes note of directories that were read, and of the number of entries in all of them.
-    pub fn note(&mut self, directories: usize, entries: usize) {
-        let fitting = Self::ENTRIES * directories / entries.max(1);
-        self.0 = fitting.min(4 * self.0).clamp(1, Self::MAX_DIRECTORIES);
-    }
-}
 
 /// A listed tree. Items are numbered; 0 is the root.
 #[derive(Debug)]
@@ -121,7 +94,10 @@ impl Listing {
         // The root has no name and is never a hard link of anything in the tree.
         reader.take(&Entry { name: Vec::new(), link: None, ..root })?;
         if is_directory {
-            reader.read_levels()?;
+            walk(tree, |directory, entries, next| {
+                let failed = |error| Error::Source { path: directory.path.clone(), error };
+                reader.take_directory(directory, &entries.map_err(failed)?, next)
+            })?;
         }
         if let Some(links) = reader.unreadable.describe("is not stored", "are not stored") {
             let message = format!(
@@ -225,39 +201,14 @@ struct Reader<'read, T> {
 }
 
 impl<T: Tree> Reader<'_, T> {
-    fn read_levels(&mut self) -> Result<(), Error> {
-        let mut level = vec![(0, Vec::new())];
-        while !level.is_empty() {
-            let mut next = Vec::new();
-            let mut size = BatchSize::default();
-            let mut rest = level.as_slice();
-            while !rest.is_empty() {
-                let batch;
-                (batch, rest) = size.split(rest);
-                let mut count = 0;
-                let paths: Vec<Vec<u8>> = batch.iter().map(|(_, path)| path.clone()).collect();
-                let listed = self.tree.read_directories(&paths, FollowLinks::Never);
-                for ((number, path), entries) in batch.iter().zip(listed) {
-                    let entries =
-                        entries.map_err(|error| Error::Source { path: path.clone(), error })?;
-                    count += entries.len();
-                    self.take_directory(*number, path, &entries, &mut next)?;
-                }
-                size.note(batch.len(), count);
-            }
-            level = next;
-        }
-        Ok(())
-    }
-
     /// Takes over the entries of one directory and notes the directories in it.
     fn take_directory(
         &mut self,
-        number: u32,
-        path: &[u8],
+        directory: &Directory,
         entries: &[Entry],
-        next: &mut Vec<(u32, Vec<u8>)>,
+        next: &mut Vec<Directory>,
     ) -> Result<(), Error> {
+        let Directory { number, path } = directory;
         if entries.iter().any(|entry| entry.name == FILE_NAME && entry.kind == EntryKind::File) {
             self.read_rules(path)?;
         }
@@ -280,11 +231,11 @@ impl<T: Tree> Reader<'_, T> {
             }
             let number = self.take(entry)?;
             if is_directory {
-                next.push((number, entry_path));
+                next.push(Directory { number, path: entry_path });
             }
         }
         let count = self.listing.items.len() as u32 - first;
-        self.listing.items[number as usize].kind = Kind::Directory { first, count };
+        self.listing.items[*number as usize].kind = Kind::Directory { first, count };
         Ok(())
     }
 
@@ -332,13 +283,4 @@ impl<T: Tree> Reader<'_, T> {
         self.listing.text.extend_from_slice(text);
         Ok(start)
     }
-}
-
-/// The path of `name` in `directory`.
-#[must_use]
-pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() {
-        return name.to_vec();
-    }
-    [directory, b"/", name].concat()
 }

@@ -8,9 +8,9 @@
 //! clock (some milliseconds on many kernels); whoever makes such trees has [`How::checksum`].
 
 use crate::error::Error;
-use crate::listing::{BatchSize, join};
 use crate::manifest::{Content, Manifest, Node};
-use btdt_ports::{Entry, EntryKind, FollowLinks, LinkId, Tree};
+use crate::walk::{Directory, join, walk};
+use btdt_ports::{Entry, EntryKind, LinkId, Tree};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -75,7 +75,17 @@ impl Comparison {
             how,
         };
         comparer.comparison.states[0] = directory_state(&manifest.node(0), root);
-        comparer.compare_levels(tree)?;
+        let children = Children::new(manifest);
+        walk(tree, |directory, entries, next| {
+            let failed = |error| Error::Destination { path: directory.path.clone(), error };
+            for number in
+                comparer.compare_directory(directory.number, &children, entries.map_err(failed)?)
+            {
+                let path = join(&directory.path, manifest.node(number).name);
+                next.push(Directory { number, path });
+            }
+            Ok(())
+        })?;
         comparer.settle_hard_links();
         Ok(comparer.comparison)
     }
@@ -96,34 +106,6 @@ struct Comparer<'compare> {
 }
 
 impl Comparer<'_> {
-    fn compare_levels(&mut self, tree: &impl Tree) -> Result<(), Error> {
-        let children = Children::new(self.manifest);
-        let mut level = vec![(0, Vec::new())];
-        while !level.is_empty() {
-            let mut next = Vec::new();
-            let mut size = BatchSize::default();
-            let mut rest = level.as_slice();
-            while !rest.is_empty() {
-                let batch;
-                (batch, rest) = size.split(rest);
-                let mut count = 0;
-                let paths: Vec<Vec<u8>> = batch.iter().map(|(_, path)| path.clone()).collect();
-                let listed = tree.read_directories(&paths, FollowLinks::Never);
-                for ((number, path), entries) in batch.iter().zip(listed) {
-                    let entries = entries
-                        .map_err(|error| Error::Destination { path: path.clone(), error })?;
-                    count += entries.len();
-                    for child in self.compare_directory(*number, &children, entries) {
-                        next.push((child, join(path, self.manifest.node(child).name)));
-                    }
-                }
-                size.note(batch.len(), count);
-            }
-            level = next;
-        }
-        Ok(())
-    }
-
     /// Compares what is in one directory. Returns the directories that are on both sides.
     fn compare_directory(
         &mut self,

@@ -16,6 +16,7 @@ mod compose;
 mod demo;
 mod lint;
 mod process;
+mod readable;
 mod test;
 mod test_fuzzer;
 mod test_tools;

@@ -52,19 +52,6 @@ pub(super) fn bytes(value: u64) -> String {
     }
 }
 
-/// A count with separators for thousands.
-pub(super) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 fn three_digits(value: f64) -> String {
     if value < 9.995 {
         format!("{value:.2}")
@@ -97,7 +84,5 @@ mod tests {
         assert_eq!(bytes(126_400_000), "126 MB");
         assert_eq!(bytes(5_100_000), "5.1 MB");
         assert_eq!(bytes(12_340_000_000), "12.3 GB");
-        assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!(count(12), "12");
     }
 }

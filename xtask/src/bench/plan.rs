@@ -13,6 +13,7 @@ use super::scratch::Scratch;
 use super::tools::{Tool, Toolbox};
 use super::trees::{self, NodeTrees};
 use crate::build;
+use crate::readable;
 use crate::wasi_runtime;
 use crate::workspace::{Profile, Workspace};
 use anyhow::{Result, bail};
@@ -200,7 +201,7 @@ fn pair(group: Group) -> Result<[&'static Row; 2]> {
 fn describe(trees: &NodeTrees) -> Result<Vec<String>> {
     let line = |name: &str, path: &Path| -> Result<String> {
         let totals = files::totals(path)?;
-        let (count, bytes) = (numbers::count(totals.files), numbers::bytes(totals.bytes));
+        let (count, bytes) = (readable::count(totals.files), numbers::bytes(totals.bytes));
         Ok(format!("{name}: {count} files, {bytes}"))
     };
     Ok(vec![

@@ -7,6 +7,7 @@
 use super::numbers;
 use super::tools::Tool;
 use super::trees::Generated;
+use crate::readable;
 
 /// Rows that share their trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Unit {
     pub(super) fn show(self, cost: f64) -> String {
         match self {
             Self::Seconds => numbers::seconds(cost),
-            Self::Requests => format!("{}/s", numbers::count((1.0 / cost).round() as u64)),
+            Self::Requests => format!("{}/s", readable::count((1.0 / cost).round() as u64)),
             Self::Bytes => format!("{:.2} GB/s", 1e-9 / cost),
             Self::Memory => numbers::bytes(cost as u64),
         }

@@ -2,9 +2,9 @@
 //! because they take a while, and generated ones, made anew from their seed for each run.
 
 use super::files;
-use super::numbers;
 use super::random::{Random, Text, fingerprint};
 use crate::process;
+use crate::readable;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -73,8 +73,8 @@ pub(super) fn node_trees(workspace: &Workspace) -> Result<NodeTrees> {
     if (found.files as f64 / NODE_FILES as f64 - 1.0).abs() > NODE_TOLERANCE {
         eprintln!(
             "note: node_modules has {} files, the design's figures are for {}",
-            numbers::count(found.files),
-            numbers::count(NODE_FILES)
+            readable::count(found.files),
+            readable::count(NODE_FILES)
         );
     }
     Ok(trees)

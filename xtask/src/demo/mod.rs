@@ -7,6 +7,7 @@ mod table;
 
 use crate::build;
 use crate::process;
+use crate::readable::count;
 use crate::workspace::{Profile, Workspace};
 use anyhow::{Context, Result, bail};
 use compare::{Size, Snapshot, compare, files_of_at_least, measure};
@@ -15,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use table::{Row, count, size};
+use table::{Row, size};
 
 /// The key of the tree as it was.
 const FIRST_KEY: &str = "dependencies-v1";

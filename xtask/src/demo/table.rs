@@ -52,19 +52,6 @@ pub(super) fn size(bytes: u64) -> String {
     format!("{:.1} {unit}", bytes as f64 / divisor)
 }
 
-/// A number with a comma between groups of three digits.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 fn seconds(time: Duration) -> String {
     format!("{:.3} s", time.as_secs_f64())
 }
@@ -77,8 +64,6 @@ mod tests {
     fn numbers_are_readable() {
         let sizes = [999, 1_000, 1_550_000, 2_000_000_000].map(size);
         assert_eq!(sizes, ["999 B", "1.0 kB", "1.6 MB", "2.0 GB"]);
-        let counts = [0, 999, 1_000, 38_567, 1_234_567].map(count);
-        assert_eq!(counts, ["0", "999", "1,000", "38,567", "1,234,567"]);
     }
 
     #[test]
