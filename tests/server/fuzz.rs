@@ -6,10 +6,11 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Everything is derived from it: what fails once, fails again.
+/// Everything is derived from it, unless `BTDT_FUZZ_SEED` says something else: what fails once,
+/// fails again.
 const SEED: &str = "20260801";
 
-/// Requests for each operation and phase.
+/// Requests for each operation and phase, unless `BTDT_FUZZ_EXAMPLES` says something else.
 const EXAMPLES: &str = "15";
 
 /// A server with an entry in both of its caches, whose only chunk is the one of `fuzz.toml`.
@@ -36,11 +37,14 @@ fn fuzz(setup: &Setup, server: &Server, token: &str, arguments: &[&str]) {
         program.display()
     );
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/server/fuzz.toml");
+    let setting = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    let seed = setting("BTDT_FUZZ_SEED", SEED);
+    let examples = setting("BTDT_FUZZ_EXAMPLES", EXAMPLES);
     let output = Command::new(program)
         .arg("--config-file")
         .arg(config)
         .args(["run", &format!("{}/api/openapi.json", server.url())])
-        .args(["--seed", SEED, "--max-examples", EXAMPLES, "--no-color"])
+        .args(["--seed", &seed, "--max-examples", &examples, "--no-color"])
         .args(arguments)
         .current_dir(setup.path(""))
         .env("BTDT_FUZZ_TOKEN", token)
