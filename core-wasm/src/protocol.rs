@@ -1,7 +1,13 @@
 //! Names and small bodies that both ends of the protocol use.
 
+use crate::entries::Entry;
+use crate::key::Key;
+use crate::record::Record;
 use btdt_ports::Digest;
-use serde::{Deserialize, Deserializer};
+use btdt_ports::time::{parse_rfc_3339, rfc_3339};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
+use std::collections::BTreeMap;
 
 /// Media type of an encoded manifest.
 pub const MANIFEST_TYPE: &str = "application/vnd.btdt.manifest+cbor";
@@ -53,14 +59,28 @@ pub const HTTP_STATUSES: [(u16, &str); 12] = [
     (507, "its disk or the quota of the cache is full"),
 ];
 
-/// What a client reads of an error (RFC 9457).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+/// An error as it is sent (RFC 9457).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Problem {
+    /// The meaning of the status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The status of the answer, which the body repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     /// What is wrong with this request.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What the request is called in the log of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// Chunks that have to be sent first.
-    #[serde(default, deserialize_with = "digests")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "read_digests",
+        serialize_with = "write_digests"
+    )]
     pub missing: Vec<Digest>,
 }
 
@@ -70,11 +90,128 @@ impl Problem {
     pub fn decode(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_default()
     }
+
+    /// The body.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode_json(self)
+    }
 }
 
-fn digests<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Digest>, D::Error> {
+fn read_digests<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Digest>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     Ok(texts.iter().filter_map(|text| Digest::from_hex(text)).collect())
+}
+
+fn write_digests<S: Serializer>(digests: &[Digest], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(digests.iter().map(Digest::to_hex))
+}
+
+/// Texts, numbers and lists of them in JSON.
+fn encode_json(value: &impl Serialize) -> Vec<u8> {
+    // Fails for maps whose keys are no texts, and nothing else.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// An entry as a server describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct DescribedEntry {
+    key: String,
+    /// In hexadecimal.
+    manifest: String,
+    /// Times as RFC 3339 has them.
+    created: String,
+    last_access: String,
+    raw_size: u64,
+    stored_size: u64,
+    files: u64,
+    #[serde(default)]
+    tool: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+impl DescribedEntry {
+    /// Describes an entry.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
+        let Entry { record, last_access } = entry;
+        DescribedEntry {
+            key: record.key.as_str().to_owned(),
+            manifest: record.manifest.to_hex(),
+            created: rfc_3339(record.created),
+            last_access: rfc_3339(*last_access),
+            raw_size: record.raw_size,
+            stored_size: record.stored_size,
+            files: record.files,
+            tool: record.tool.clone(),
+            labels: record.labels.clone(),
+        }
+    }
+
+    /// What is described; `None` where it is no entry.
+    #[must_use]
+    pub fn entry(self) -> Option<Entry> {
+        let record = Record {
+            key: Key::new(self.key).ok()?,
+            manifest: Digest::from_hex(&self.manifest)?,
+            created: parse_rfc_3339(&self.created)?,
+            raw_size: self.raw_size,
+            stored_size: self.stored_size,
+            files: self.files,
+            tool: self.tool,
+            labels: self.labels,
+            nonce: 0,
+        };
+        Some(Entry { record, last_access: parse_rfc_3339(&self.last_access)? })
+    }
+
+    /// Reads a body.
+    #[must_use]
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode_json(self)
+    }
+}
+
+/// A part of a list of entries, each in the form `E`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct DescribedPage<E> {
+    /// The entries.
+    pub entries: Vec<E>,
+    /// The key that the next part comes after; `None` where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl DescribedPage<DescribedEntry> {
+    /// Reads a body.
+    #[must_use]
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+}
+
+impl DescribedPage<Box<RawValue>> {
+    /// Adds an entry and gives its length in bytes.
+    pub fn add(&mut self, entry: &Entry) -> usize {
+        // As for `encode_json`.
+        let Ok(described) = to_raw_value(&DescribedEntry::of(entry)) else { return 0 };
+        let length = described.get().len();
+        self.entries.push(described);
+        length
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode_json(self)
+    }
 }
 
 /// A list of digests as a body: hexadecimal, one on a line.

@@ -5,14 +5,11 @@ use crate::cache::{Cache as _, Wanted, warn_unusable};
 use crate::entries::Entry;
 use crate::error::Error;
 use crate::key::{Key, Prefix};
-use crate::protocol::{NO_ENTRY, Problem};
-use crate::record::Record;
+use crate::protocol::{DescribedEntry, DescribedPage, NO_ENTRY, Problem};
 use crate::remote::{MAX_PROBLEM, QUERY, RemoteCache, is_own, query, request};
-use btdt_ports::time::parse_rfc_3339;
 use btdt_ports::{Digest, Environment, HttpResponse, Method, Operation, Remote};
 use percent_encoding::utf8_percent_encode;
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Entries that are asked for at once; the server may give fewer.
 const PAGE: &str = "1000";
@@ -33,46 +30,6 @@ pub struct RemoteEntries<'server, R> {
     pub url: &'server str,
     /// For messages.
     pub environment: &'server dyn Environment,
-}
-
-/// An entry as the server describes it.
-#[derive(Deserialize)]
-struct Described {
-    key: String,
-    manifest: String,
-    created: String,
-    last_access: String,
-    raw_size: u64,
-    stored_size: u64,
-    files: u64,
-    #[serde(default)]
-    tool: String,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-struct DescribedPage {
-    entries: Vec<Described>,
-    next: Option<String>,
-}
-
-impl Described {
-    /// `None` where it is no entry.
-    fn entry(self) -> Option<Entry> {
-        let record = Record {
-            key: Key::new(self.key).ok()?,
-            manifest: Digest::from_hex(&self.manifest)?,
-            created: parse_rfc_3339(&self.created)?,
-            raw_size: self.raw_size,
-            stored_size: self.stored_size,
-            files: self.files,
-            tool: self.tool,
-            labels: self.labels,
-            nonce: 0,
-        };
-        Some(Entry { record, last_access: parse_rfc_3339(&self.last_access)? })
-    }
 }
 
 /// A part of the entries whose key begins with `prefix` and that the token allows to see, from
@@ -115,8 +72,7 @@ pub fn inspect<R: Remote>(
     let url = entry_url(&cache, &keys[0])?;
     let response = cache.send(&request(Method::Get, url.clone()))?;
     let Some(body) = body(&cache, &url, response)? else { return Ok(None) };
-    let described: Option<Described> = serde_json::from_slice(&body).ok();
-    let entry = described.and_then(Described::entry);
+    let entry = DescribedEntry::decode(&body).and_then(DescribedEntry::entry);
     let entry = entry.filter(|entry| entry.record.key == keys[0]);
     let entry = entry.ok_or_else(|| cache.unexpected(&url, "its entry is not one"))?;
     let wanted = Wanted { keys: &keys, prefixes: &[] };
@@ -143,8 +99,8 @@ impl<R: Remote> Entries for RemoteEntries<'_, R> {
         let response = cache.send(&request(Method::Get, url.clone()))?;
         let invalid = || cache.unexpected(&url, "its list of entries is not one");
         let body = body(&cache, &url, response)?.ok_or_else(invalid)?;
-        let page: DescribedPage = serde_json::from_slice(&body).map_err(|_| invalid())?;
-        let entries = page.entries.into_iter().map(Described::entry);
+        let page = DescribedPage::decode(&body).ok_or_else(invalid)?;
+        let entries = page.entries.into_iter().map(DescribedEntry::entry);
         let entries: Vec<Entry> = entries.collect::<Option<_>>().ok_or_else(invalid)?;
         // The same page again and again would never end.
         if page.next.is_some() && (page.next.as_deref() == after || entries.is_empty()) {

@@ -2,7 +2,6 @@
 
 use super::access::{self, Findings};
 use super::answer::{Answer, Body, Response};
-use super::json::Object;
 use super::problem::Problem;
 use super::request::Request;
 use super::url::{self, Parameters, decode};
@@ -11,11 +10,8 @@ use crate::administration::local::{Deleted, delete};
 use crate::entries::{self, Entry, EntryFault};
 use crate::error::Error;
 use crate::key::{Key, Prefix};
-use crate::protocol::NO_ENTRY;
-use btdt_ports::time::rfc_3339;
-use btdt_ports::{
-    Archives, Authority, Caches, Objects, Operation, Records, Severity, Timestamp, Verdict,
-};
+use crate::protocol::{DescribedEntry, DescribedPage, NO_ENTRY};
+use btdt_ports::{Archives, Authority, Caches, Objects, Operation, Records, Severity, Verdict};
 
 /// Entries on a page unless the client says how many, and at most.
 pub const DEFAULT_PAGE: usize = 1000;
@@ -56,11 +52,11 @@ where
             return Err(Problem::no_cache());
         };
         let limit = limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
-        let mut page =
-            Page { text: "{\"entries\":[".to_owned(), last: None, count: 0, full: false };
+        let mut page = DescribedPage { entries: Vec::new(), next: None };
+        let (mut bytes, mut last_key) = (0, None);
         let names = prefix.as_ref().map(Prefix::record_name_prefix).unwrap_or_default();
         let mut after = after.map(|key| key.record_name());
-        while !page.full {
+        'pages: loop {
             let listed = records.list(&names, after.as_deref(), BATCH);
             let listed = listed.map_err(|error| self.failed(cache, &Error::reading(error)))?;
             let Some(last) = listed.last() else { break };
@@ -76,16 +72,17 @@ where
             let visible = found.iter().zip(verdicts);
             for (entry, _) in visible.filter(|(_, verdict)| *verdict == Verdict::Allowed) {
                 // One entry more than fits has been seen: only then is there a next page.
-                page.full = page.count >= limit || page.text.len() >= MAX_PAGE_BYTES;
-                if page.full {
-                    break;
+                if page.entries.len() >= limit || bytes >= MAX_PAGE_BYTES {
+                    page.next = last_key;
+                    break 'pages;
                 }
-                page.add(entry);
+                bytes += page.add(entry);
+                last_key = Some(entry.record.key.as_str().to_owned());
             }
         }
         findings.any()?;
         trace.cache = Some(cache.to_owned());
-        Ok(Answer::Respond(json(page.finish())))
+        Ok(Answer::Respond(json(page.encode())))
     }
 
     pub(super) fn show(
@@ -104,11 +101,7 @@ where
         let (_, records) = self.caches.find(cache).ok_or_else(Problem::no_cache)?;
         trace.cache = Some(cache.to_owned());
         match entries::find(&records, &key) {
-            Ok(entry) => {
-                let mut text = String::with_capacity(512);
-                write_entry(&entry, &mut text);
-                Ok(Answer::Respond(json(text)))
-            }
+            Ok(entry) => Ok(Answer::Respond(json(DescribedEntry::of(&entry).encode()))),
             Err(EntryFault::Absent) => Err(no_entry()),
             Err(EntryFault::Unreadable(error)) => Err(self.failed(cache, &Error::reading(error))),
             Err(fault) => {
@@ -153,57 +146,8 @@ fn read<R: Records>(records: &R, names: &[String], prefix: Option<&Prefix>) -> V
     entries.filter(|entry| prefix.is_none_or(|prefix| prefix.matches(&entry.record.key))).collect()
 }
 
-/// A page of a list that is being written.
-struct Page {
-    text: String,
-    /// The key that the next page comes after.
-    last: Option<String>,
-    count: usize,
-    full: bool,
-}
-
-impl Page {
-    fn add(&mut self, entry: &Entry) {
-        if self.count > 0 {
-            self.text.push(',');
-        }
-        write_entry(entry, &mut self.text);
-        self.last = Some(entry.record.key.as_str().to_owned());
-        self.count += 1;
-    }
-
-    fn finish(mut self) -> String {
-        self.text.push(']');
-        if let (true, Some(last)) = (self.full, self.last) {
-            // The list makes an object already; its second member is written as one of its own.
-            let mut next = String::new();
-            Object::begin(&mut next).text("next", &last);
-            self.text.push(',');
-            self.text.push_str(&next[1..]);
-        }
-        self.text.push('}');
-        self.text
-    }
-}
-
-fn write_entry(entry: &Entry, text: &mut String) {
-    let Entry { record, last_access } = entry;
-    let time = |time: Timestamp| rfc_3339(time);
-    let mut object = Object::begin(text);
-    object.text("key", record.key.as_str()).text("manifest", &record.manifest.to_hex());
-    object.text("created", &time(record.created)).text("last_access", &time(*last_access));
-    object.number("raw_size", record.raw_size).number("stored_size", record.stored_size);
-    object.number("files", record.files).text("tool", &record.tool);
-    let mut labels = Object::begin(object.member("labels"));
-    for (name, value) in &record.labels {
-        labels.text(name, value);
-    }
-    labels.end();
-    object.end();
-}
-
-fn json<Opened, Plan>(text: String) -> Response<Opened, Plan> {
-    let mut response = Response::new(200, Body::Bytes(text.into_bytes()));
+fn json<Opened, Plan>(body: Vec<u8>) -> Response<Opened, Plan> {
+    let mut response = Response::new(200, Body::Bytes(body));
     response.header("content-type", "application/json");
     response
 }

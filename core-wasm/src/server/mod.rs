@@ -14,7 +14,6 @@ mod access;
 mod administration;
 pub mod answer;
 mod chunks;
-mod json;
 mod lookup;
 mod negotiation;
 mod problem;

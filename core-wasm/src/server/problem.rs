@@ -1,9 +1,8 @@
 //! What goes wrong, as the client is told: `application/problem+json` (RFC 9457).
 
 use super::answer::{Body, Response};
-use super::json::Object;
 use super::request::Request;
-use crate::protocol::PROBLEM_TYPE;
+use crate::protocol::{self, PROBLEM_TYPE};
 use btdt_ports::Digest;
 
 /// Missing chunks that one answer names at most; the client asks again after it sent those.
@@ -15,12 +14,12 @@ pub(super) struct Problem {
     pub(super) status: u16,
     detail: String,
     headers: Vec<(String, String)>,
-    missing: Option<Vec<Digest>>,
+    missing: Vec<Digest>,
 }
 
 impl Problem {
     pub(super) fn new(status: u16, detail: impl Into<String>) -> Self {
-        Problem { status, detail: detail.into(), headers: Vec::new(), missing: None }
+        Problem { status, detail: detail.into(), headers: Vec::new(), missing: Vec::new() }
     }
 
     pub(super) fn bad_request(detail: impl Into<String>) -> Self {
@@ -49,7 +48,7 @@ impl Problem {
     pub(super) fn missing(mut digests: Vec<Digest>) -> Self {
         digests.truncate(MAX_LISTED);
         let detail = "Chunks of this entry are missing. Send them, then send the manifest again.";
-        Problem { missing: Some(digests), ..Problem::new(409, detail) }
+        Problem { missing: digests, ..Problem::new(409, detail) }
     }
 
     /// What the host or the core should never let happen.
@@ -65,18 +64,14 @@ impl Problem {
     /// The response that says so. It names the request as the host does in its log.
     pub(super) fn into_response<Opened, Plan>(self, request: &Request) -> Response<Opened, Plan> {
         let Problem { status, detail, headers, missing } = self;
-        let mut text = String::with_capacity(256);
-        let mut object = Object::begin(&mut text);
-        object.text("title", title(status)).number("status", status.into());
-        object.text("detail", &detail);
-        if let Some(id) = request.header("x-request-id") {
-            object.text("request_id", id);
-        }
-        if let Some(missing) = missing {
-            object.texts("missing", missing.iter().map(Digest::to_hex));
-        }
-        object.end();
-        let mut response = Response::new(status, Body::Bytes(text.into_bytes()));
+        let body = protocol::Problem {
+            title: Some(title(status).to_owned()),
+            status: Some(status),
+            detail: Some(detail),
+            request_id: request.header("x-request-id").map(str::to_owned),
+            missing,
+        };
+        let mut response = Response::new(status, Body::Bytes(body.encode()));
         response.headers = headers;
         response.header("content-type", PROBLEM_TYPE);
         response

@@ -166,8 +166,8 @@ fn positive(text: &str) -> Option<usize> {
 
 fn flag(name: &str, value: &str) -> Result<bool, Problem> {
     match value {
-        "" | "1" | "true" => Ok(true),
-        "0" | "false" => Ok(false),
+        "true" => Ok(true),
+        "false" => Ok(false),
         _ => Err(Problem::bad_request(format!("\"{name}\" must be \"true\" or \"false\"."))),
     }
 }
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_query_is_read_as_a_form() {
-        let query = "key=a+b&&x=%61&key=&key=a%20b&key=%C3%A9&prefix=&verify&limit=7&after=k&label=a%3Db%3Dc";
+        let query = "key=a+b&&x=%61&key=&key=a%20b&key=%C3%A9&prefix=&verify=true&limit=7&after=k&label=a%3Db%3Dc";
         let parameters = Parameters::parse(Some(query)).unwrap();
         let keys: Vec<_> = parameters.keys.iter().map(Key::as_str).collect();
         assert_eq!(keys, ["a b", "é"]);
@@ -234,7 +234,8 @@ mod tests {
         let mut invalid: Vec<String> =
             ["key=a,b", "key=%00", "prefix=%0a", "limit=0", "limit=x"].map(str::to_owned).into();
         invalid.extend(
-            ["verify=2", "after=%7f", "label==b", "label=a%3D%01", "%=1"].map(str::to_owned),
+            ["verify", "verify=1", "verify=", "after=%7f", "label==b", "label=a%3D%01", "%=1"]
+                .map(str::to_owned),
         );
         invalid.extend([
             many("key", MAX_KEYS),
