@@ -64,6 +64,13 @@ pub trait Cache {
         tried: &mut BTreeSet<Key>,
     ) -> Result<Option<Candidate<Self::Source>>, Error>;
 
+    /// The tree of the entry that `key` has so far, for a store that is about to replace it. `None`
+    /// where there is none that can be used, or where it would have to be unpacked first.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    fn replaced(&self, key: &Key) -> Result<Option<Manifest>, Error>;
+
     /// A chunk among `chunks` that is missing, as far as that is cheap to find out.
     ///
     /// # Errors
@@ -136,6 +143,12 @@ impl<O: Objects, R: Records> Cache for LocalCache<'_, O, R> {
             }
         }
         Ok(None)
+    }
+
+    fn replaced(&self, key: &Key) -> Result<Option<Manifest>, Error> {
+        // One that is damaged is not worth a word: it is going to be replaced.
+        let loaded = entries::load(self.objects, self.records, key, self.environment);
+        Ok(loaded.ok().map(|(_, manifest)| manifest))
     }
 
     fn missing_chunk(&self, chunks: &[Digest]) -> Result<Option<Digest>, Error> {

@@ -130,10 +130,8 @@ impl<T: Tree> Walker<'_, T> {
                 EntryKind::Directory => self.directory(&join(path, &entry.name), depth + 1)?,
                 EntryKind::File => files.next().ok_or(Error::SourceKind)?,
                 EntryKind::Symlink | EntryKind::Special => {
-                    let unknown = || IoError::new(IoErrorKind::Unsupported);
-                    let target = entry.target.as_deref().ok_or_else(unknown);
-                    let failed = |error| failed(&join(path, &entry.name), error);
-                    self.of_bytes(target.map_err(failed)?)
+                    let target = entry.target.as_deref();
+                    self.of_bytes(target.ok_or_else(|| self.hidden(&join(path, &entry.name)))?)
                 }
             };
             match self.algorithm {
@@ -158,6 +156,15 @@ impl<T: Tree> Walker<'_, T> {
             }
         }
         Ok(digests)
+    }
+
+    /// Says that nobody can tell where a symbolic link points. A hash without it would be a wrong
+    /// key.
+    fn hidden(&self, path: &[u8]) -> Error {
+        let name = String::from_utf8_lossy(path);
+        let message = format!("This runtime does not tell where {name} points (docs/wasi.md)");
+        self.environment.log(Severity::Warning, &message);
+        failed(path, IoError::new(IoErrorKind::Unsupported))
     }
 
     /// Says that an entry does not count. Never keeps it.

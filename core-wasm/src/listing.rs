@@ -13,6 +13,10 @@ use btdt_ports::{
 };
 use std::collections::BTreeMap;
 
+/// Where a symbolic link points whose target the host does not tell, by its path and time, if
+/// anybody knows.
+pub type HiddenTarget<'read> = &'read dyn Fn(&[u8], Timestamp) -> Option<Vec<u8>>;
+
 /// A listed tree. Items are numbered; 0 is the root.
 #[derive(Debug)]
 pub struct Listing {
@@ -72,6 +76,7 @@ impl Listing {
     pub fn read(
         tree: &impl Tree,
         patterns: &[String],
+        hidden_target: HiddenTarget<'_>,
         environment: &dyn Environment,
     ) -> Result<Self, Error> {
         let rules = IgnoreRules::new(patterns)?;
@@ -86,6 +91,7 @@ impl Listing {
         let mut reader = Reader {
             tree,
             rules,
+            hidden_target,
             environment,
             listing: Listing { items: Vec::new(), text: Vec::new() },
             links: BTreeMap::new(),
@@ -191,6 +197,7 @@ impl Listing {
 struct Reader<'read, T> {
     tree: &'read T,
     rules: IgnoreRules,
+    hidden_target: HiddenTarget<'read>,
     environment: &'read dyn Environment,
     listing: Listing,
     /// Numbers for the files that have several names.
@@ -225,11 +232,15 @@ impl<T: Tree> Reader<'_, T> {
                 self.environment.log(Severity::Warning, &message);
                 continue;
             }
-            if entry.kind == EntryKind::Symlink && entry.target.is_none() {
-                self.unreadable.add(|| entry_path);
-                continue;
-            }
-            let number = self.take(entry)?;
+            let number = if entry.kind == EntryKind::Symlink && entry.target.is_none() {
+                let Some(target) = (self.hidden_target)(&entry_path, entry.modified) else {
+                    self.unreadable.add(|| entry_path);
+                    continue;
+                };
+                self.take(&Entry { target: Some(target), ..entry.clone() })?
+            } else {
+                self.take(entry)?
+            };
             if is_directory {
                 next.push(Directory { number, path: entry_path });
             }

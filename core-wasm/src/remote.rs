@@ -19,7 +19,7 @@ use crate::protocol::{
 };
 use btdt_ports::{
     ChunkEndpoint, Digest, Environment, HeldLock, HttpRequest, HttpResponse, IncomingBody, Method,
-    Operation, Remote, RetryPolicy, Scope, TransferFailure, TransferFault,
+    Operation, Remote, RetryPolicy, Scope, Severity, TransferFailure, TransferFault,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::cell::RefCell;
@@ -41,6 +41,11 @@ pub(crate) const MAX_PROBLEM: u64 = 16 << 20;
 const ATTEMPTS: u32 = 4;
 const FIRST_DELAY: u32 = 500;
 
+/// Entries under a prefix that are passed over, one by one, before it is given up: a server takes
+/// so many keys that are not wanted, and a head of so many bytes.
+const MAX_UNUSABLE: usize = 200;
+const MAX_QUERY: usize = 16 << 10;
+
 /// Statuses that a server or the proxy before it gives up its temporary troubles with.
 const TEMPORARY: [u16; 5] = [408, 429, 502, 503, 504];
 
@@ -48,6 +53,9 @@ const TEMPORARY: [u16; 5] = [408, 429, 502, 503, 504];
 pub struct RemoteCache<'cache, R: Remote> {
     remote: &'cache R,
     environment: &'cache dyn Environment,
+    name: String,
+    /// What is being done.
+    operation: Operation,
     /// The URL of the cache, without a slash at its end.
     pub(crate) url: String,
     /// The keys that authorize what is done to chunks, a query with its question mark: those of a
@@ -76,15 +84,23 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
             let reason = "a cache is at http(s)://HOST:PORT/api/caches/NAME".to_owned();
             return Err(Error::server(url, ServerFault::Unexpected(reason)));
         };
-        let cache = percent_decode_str(name).decode_utf8_lossy().into_owned();
-        remote.restrict(&Scope { operation, cache, seconds: TOKEN_LIFE });
-        Ok(RemoteCache {
+        let cache = RemoteCache {
             remote,
             environment,
+            name: percent_decode_str(name).decode_utf8_lossy().into_owned(),
+            operation,
             url: url.to_owned(),
             keys: RefCell::new(query(keys.iter().map(|key| ("key", key.as_str())))),
             spool: RefCell::default(),
-        })
+        };
+        cache.restrict(operation);
+        Ok(cache)
+    }
+
+    /// Narrows the token that leaves this machine down to one operation.
+    fn restrict(&self, operation: Operation) {
+        let cache = self.name.clone();
+        self.remote.restrict(&Scope { operation, cache, seconds: TOKEN_LIFE });
     }
 
     fn endpoint(&self) -> ChunkEndpoint {
@@ -185,17 +201,23 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
             response.map_err(|error| Error::server(&url, ServerFault::NoAnswer(error)))?;
         match response.status {
             // The digest is not the server's business; the summary has one all the same.
-            200..=299 => {
+            201 | 204 => {
                 let encoded =
                     manifest::encode(entry.manifest).map_err(|_| Error::SourceTooLarge)?;
                 Ok(Committed::Done(sha256(&encoded)))
             }
+            // A server that says so of everything it is sent keeps nothing.
+            200..=299 => Err(self.unexpected(&url, "it does not answer as a cache does")),
             _ => Err(self.refused(&url, response)),
         }
     }
 
     /// Asks for the first entry there is.
-    fn first(&self, query: &str) -> Result<Option<Candidate<R::Source>>, Error> {
+    fn first(
+        &self,
+        query: &str,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Candidate<R::Source>>, Error> {
         let url = format!("{}{query}", self.url);
         let mut request = request(Method::Get, url.clone());
         let accepted = format!("{MANIFEST_TYPE}, {TAR_TYPE};q=0.5, */*;q=0.1");
@@ -213,11 +235,14 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
         let encoded = response.header(CACHE_KEY_ENCODING) == Some(PERCENT);
         let key = if encoded { percent_decode_str(key).decode_utf8_lossy() } else { key.into() };
         let key = Key::new(key).map_err(|_| self.unexpected(&url, "its key is not one"))?;
+        let is_wanted =
+            wanted.keys.contains(&key) || wanted.prefixes.iter().any(|prefix| prefix.matches(&key));
+        if !is_wanted {
+            let what = format!("it has the entry of key {key}, which was not asked for");
+            return Err(self.unexpected(&url, what));
+        }
         self.keys.replace(key_query(std::slice::from_ref(&key)));
-        let is_manifest = response
-            .header("content-type")
-            .is_some_and(|value| value.split(';').next().unwrap_or_default() == MANIFEST_TYPE);
-        if own && is_manifest {
+        if own && is_manifest(&response) {
             let manifest = self.manifest(&url, response)?;
             return Ok(Some(Candidate {
                 key,
@@ -237,6 +262,21 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
         }
         manifest::decode(&body)
             .map_err(|fault| self.unexpected(url, format!("its manifest is invalid: {fault}")))
+    }
+
+    /// The manifest of an entry, if the server has manifests.
+    fn manifest_of(&self, key: &Key) -> Result<Option<Manifest>, Error> {
+        let url = format!("{}{}", self.url, key_query(std::slice::from_ref(key)));
+        let mut request = request(Method::Get, url.clone());
+        request.headers.push(("accept".to_owned(), MANIFEST_TYPE.to_owned()));
+        let response = self.send(&request)?;
+        match response.status {
+            200 if is_own(&response) && is_manifest(&response) => {
+                self.manifest(&url, response).map(Some)
+            }
+            200 | 204 => Ok(None),
+            _ => Err(self.refused(&url, response)),
+        }
     }
 
     fn archive(
@@ -287,14 +327,35 @@ impl<R: Remote> Cache for RemoteCache<'_, R> {
         let keys = keys.map(|key| ("key", key.as_str()));
         let prefixes = wanted.prefixes.iter().map(|prefix| ("prefix", prefix.as_str()));
         // What was tried and found under a prefix would be found there again.
-        let not = tried.iter().map(|key| ("not", key.as_str()));
-        let not = if wanted.prefixes.is_empty() { None } else { Some(not) };
-        let query = query(keys.chain(prefixes).chain(not.into_iter().flatten()));
+        let not: Vec<_> = match wanted.prefixes {
+            [] => Vec::new(),
+            _ => tried.iter().map(|key| ("not", key.as_str())).collect(),
+        };
+        let query = query(keys.chain(prefixes).chain(not.iter().copied()));
         if query.is_empty() {
             return Ok(None);
         }
-        let candidate = self.first(&query)?;
+        if not.len() > MAX_UNUSABLE || (!not.is_empty() && query.len() > MAX_QUERY) {
+            let message = format!(
+                "{} entries cannot be used: older ones with the same prefix are not tried any more",
+                not.len()
+            );
+            self.environment.log(Severity::Warning, &message);
+            return Ok(None);
+        }
+        let candidate = self.first(&query, wanted)?;
         Ok(candidate.filter(|candidate| tried.insert(candidate.key.clone())))
+    }
+
+    fn replaced(&self, key: &Key) -> Result<Option<Manifest>, Error> {
+        // A server of btdt 0.4 would send the whole archive.
+        if self.spool.borrow().is_some() {
+            return Ok(None);
+        }
+        self.restrict(Operation::Get);
+        let manifest = self.manifest_of(key);
+        self.restrict(self.operation);
+        manifest
     }
 
     fn missing_chunk(&self, chunks: &[Digest]) -> Result<Option<Digest>, Error> {
@@ -335,6 +396,11 @@ fn retries() -> RetryPolicy {
 
 pub(crate) fn is_own<B>(response: &HttpResponse<B>) -> bool {
     response.header(VERSION_HEADER) == Some(VERSION)
+}
+
+fn is_manifest<B>(response: &HttpResponse<B>) -> bool {
+    let media_type = response.header("content-type").and_then(|value| value.split(';').next());
+    media_type == Some(MANIFEST_TYPE)
 }
 
 /// What a refusal says to the user: the server's own words, or else the meaning of the status.

@@ -6,10 +6,10 @@
 use crate::cache::Cache;
 use crate::chunking::CUT_SIZES;
 use crate::commit::{Committed, NewEntry};
+use crate::earlier::Earlier;
 use crate::error::Error;
 use crate::key::Key;
 use crate::listing::Listing;
-use crate::modes;
 use crate::packing::{Memory, Outcome, Plan, Totals};
 use btdt_ports::{Digest, Environment, FileFault, Tree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,8 +80,10 @@ where
     let _in_use = cache.in_use();
     let sink = cache.sink()?;
     let mut changes = Changes::default();
+    let earlier = Earlier::new(&keys, cache, environment);
+    let hidden_target = |path: &[u8], modified| earlier.target(path, modified);
     for _ in 0..ATTEMPTS {
-        let listing = match Listing::read(tree, &request.excludes, environment) {
+        let listing = match Listing::read(tree, &request.excludes, &hidden_target, environment) {
             // A directory that was there when its parent was read.
             Err(Error::Source { path, error }) if !path.is_empty() && error.is_change() => {
                 changes.paths = BTreeSet::from([path]);
@@ -106,7 +108,7 @@ where
         // Both hold a good part of the memory that a large tree needs.
         drop((packed, items, listing));
         if manifest.lacks_modes() {
-            modes::adopt(&mut manifest, &keys, cache);
+            earlier.complete(&mut manifest);
         }
         let entry = NewEntry {
             keys: &keys,

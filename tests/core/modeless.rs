@@ -160,4 +160,71 @@ fn links_that_cannot_be_read_are_left_out_and_named() {
     let failed = hash(&[&Modeless(&source)], Algorithm::Sha256, &cache.world).unwrap_err();
     let expected = IoError::new(btdt_ports::IoErrorKind::Unsupported);
     assert_eq!(failed, (0, Error::Source { path: b"l1".to_vec(), error: expected }));
+    cache.world.expect_warning(&["l1", "docs/wasi.md"]);
+}
+
+#[test]
+fn links_that_cannot_be_read_are_those_of_the_entry_that_is_replaced() {
+    let cache = Cache::new();
+    let source = tree(&[("a", b"alpha")]);
+    source.insert_symlink(b"old", b"/usr/bin/old", at(70)).unwrap();
+    source.insert_symlink(b"moved", b"/usr/bin/moved", at(71)).unwrap();
+    cache.store("k", &source);
+    let [before, now] = [cache.restore("k").unwrap().1, tree(&[("a", b"alpha")])];
+    now.insert_symlink(b"old", b"/usr/bin/old", at(70)).unwrap();
+    now.insert_symlink(b"moved", b"/usr/bin/other", at(80)).unwrap();
+    now.insert_symlink(b"new", b"/usr/bin/new", at(81)).unwrap();
+
+    cache.store("k", &Modeless(&before));
+    assert_eq!(snapshot(&cache.restore("k").unwrap().1), snapshot(&source));
+    assert_eq!(cache.world.warnings(), [""; 0]);
+
+    cache.store("k", &Modeless(&now));
+    cache.world.expect_warning(&["2 are not stored (moved, new)"]);
+    let (_, restored) = cache.restore("k").unwrap();
+    let listed = restored.read_directories(&[Vec::new()], FollowLinks::Never).remove(0).unwrap();
+    let found: Vec<_> = listed.into_iter().map(|entry| (entry.name, entry.target)).collect();
+    assert_eq!(found, [(b"a".to_vec(), None), (b"old".to_vec(), Some(b"/usr/bin/old".to_vec()))]);
+}
+
+#[test]
+fn a_store_of_what_could_not_be_restored_says_what_is_missing() {
+    let cache = Cache::new();
+    let source = tree(&[("bin/", b""), ("a", b"alpha")]);
+    source.insert_symlink(b"bin/python", b"/usr/bin/python3", at(70)).unwrap();
+    cache.store("k", &source);
+    let (_, copy) = cache.restore("k").unwrap();
+    copy.remove(b"bin/python");
+    cache.store("k", &Modeless(&copy));
+    cache.world.expect_warning(&["1 symbolic link (bin/python)", "docs/wasi.md"]);
+    cache.store("k", &Modeless(&copy));
+    assert_eq!(cache.world.warnings(), [""; 0]);
+}
+
+#[test]
+fn modes_are_those_of_the_first_key_that_knows_them() {
+    let cache = Cache::new();
+    let source = tree(&[]);
+    source.insert_file(b"run", b"1", 0o755, at(50)).unwrap();
+    source.insert_file(b"other", b"2", 0o600, at(51)).unwrap();
+    cache.store("latest", &source);
+    let (_, copy) = cache.restore("latest").unwrap();
+    cache.store("new,latest", &Modeless(&copy));
+    for key in ["new", "latest"] {
+        let expected = [("other".to_owned(), Some(0o600)), ("run".to_owned(), Some(0o755))];
+        assert_eq!(modes(&cache.restore(key).unwrap().1, ""), expected, "{key}");
+    }
+}
+
+#[test]
+fn every_name_of_a_file_keeps_its_mode() {
+    let cache = Cache::new();
+    let source = tree(&[]);
+    source.insert_file(b"run", b"1", 0o755, at(50)).unwrap();
+    source.insert_hard_link(b"run2", b"run").unwrap();
+    cache.store("k", &source);
+    let copy = tree(&[("run2", b"1")]);
+    cache.store("k", &Modeless(&copy));
+    let expected = [("run2".to_owned(), Some(0o755))];
+    assert_eq!(modes(&cache.restore("k").unwrap().1, ""), expected);
 }

@@ -2,6 +2,7 @@
 
 use crate::support::{Server, Setup};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 const KEY: [&str; 2] = ["-k", "key"];
 
@@ -93,4 +94,32 @@ fn a_damaged_entry_is_a_miss_and_leaves_nothing() {
     let said = setup.client(&server.cache("default"), &["restore", "-k", "key", "restored"], 4);
     assert!(said.contains("Warning"), "{said}");
     assert!(!setup.path("restored").exists());
+}
+
+#[test]
+fn a_store_under_wasi_keeps_the_permission_bits_of_the_entry_on_the_server() {
+    let setup = Setup::new();
+    setup.make_token("writer", &["--operation", "put"]);
+    let mode = |path: &str| fs::metadata(setup.path(path)).unwrap().permissions().mode() & 0o777;
+    fs::set_permissions(setup.path("tree/file"), fs::Permissions::from_mode(0o750)).unwrap();
+    let server = setup.start();
+    let cache = server.cache("default");
+    store(&setup, &server);
+    let under_wasi = |keys: &str, token: &str| {
+        let stored = setup.wasi_btdt(&["store", "-c", &cache, "-a", token, "-k", keys, "tree"]);
+        let said = String::from_utf8_lossy(&stored.stderr).into_owned();
+        assert_eq!(stored.status.code(), Some(0), "{said}");
+        said
+    };
+    let said = under_wasi("new,key", "token");
+    assert!(!said.contains("not taken over"), "{said}");
+    for key in ["new", "key"] {
+        setup.client(&cache, &["restore", "-k", key, key], 0);
+        assert_eq!(mode(&format!("{key}/file")), 0o750, "{key}");
+    }
+    // Who may not read cannot take anything over, and is told.
+    let said = under_wasi("key", "writer");
+    assert!(said.contains("those of the entry of key key are not taken over"), "{said}");
+    setup.client(&cache, &["restore", "-k", "key", "unread"], 0);
+    assert_ne!(mode("unread/file"), 0o750);
 }

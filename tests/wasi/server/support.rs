@@ -28,25 +28,33 @@ pub(crate) fn native(name: &str) -> PathBuf {
     path
 }
 
-/// The component, compiled once for all tests. `cargo xtask compose` makes it.
+/// The server component, compiled once for all tests.
 fn component() -> &'static Path {
     static COMPILED: OnceLock<PathBuf> = OnceLock::new();
-    COMPILED.get_or_init(|| {
-        let component = std::env::var_os("BTDT_TEST_SERVER_COMPONENT").map_or_else(
-            || host().parent().unwrap().with_file_name("component").join("btdt-server.wasm"),
-            PathBuf::from,
-        );
-        assert!(
-            component.exists(),
-            "{} is missing: run `cargo xtask compose`",
-            component.display()
-        );
-        let compiled = Path::new(env!("CARGO_TARGET_TMPDIR")).join("btdt-server.cwasm");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wasi-run"));
-        command.arg("--precompile").arg(component).arg(&compiled);
-        assert!(command.status().unwrap().success());
-        compiled
-    })
+    COMPILED.get_or_init(|| compiled("btdt-server"))
+}
+
+/// The command component.
+fn command_component() -> &'static Path {
+    static COMPILED: OnceLock<PathBuf> = OnceLock::new();
+    COMPILED.get_or_init(|| compiled("btdt"))
+}
+
+/// Compiles a component that `cargo xtask compose` has made.
+fn compiled(name: &str) -> PathBuf {
+    let directory = host().parent().unwrap().with_file_name("component");
+    let component = directory.join(format!("{name}.wasm"));
+    assert!(component.exists(), "{} is missing: run `cargo xtask compose`", component.display());
+    let compiled = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.cwasm"));
+    let mut command = Command::new(runner());
+    command.arg("--precompile").arg(component).arg(&compiled);
+    assert!(command.status().unwrap().success());
+    compiled
+}
+
+/// The host of commands.
+fn runner() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_wasi-run"))
 }
 
 /// A directory with a key, a token for everything, a small tree, and an empty cache.
@@ -106,7 +114,14 @@ impl Setup {
         command.stdin(Stdio::null()).output().unwrap()
     }
 
-    /// The same with a cache and the token for everything; the exit code has to be this one.
+    /// Runs the component of the command line in the directory.
+    pub(crate) fn wasi_btdt(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(runner());
+        command.env_clear().arg(command_component()).args(arguments);
+        command.current_dir(self.directory.path()).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Runs the native one with a cache and the token for everything; the exit code has to be this one.
     #[track_caller]
     pub(crate) fn client(&self, cache: &str, arguments: &[&str], code: i32) -> String {
         let (command, rest) = arguments.split_first().unwrap();
