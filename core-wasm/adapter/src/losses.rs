@@ -1,6 +1,8 @@
 //! What WASI cannot do, and whom that matters to.
 
-use btdt_ports::{DirectoryState, Existing, MaterializeBatch, Tally};
+use btdt_host_runtime::tree::filesystem::RewrittenFile;
+use btdt_ports::{DirectoryState, Existing, MaterializeBatch, RemovalPlan, Tally};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Said once where trees are stored.
@@ -23,8 +25,10 @@ pub(crate) struct RestoreLosses {
     executable: Tally,
     /// Files and directories that not everybody should be able to read, or nobody to change.
     restricted: Tally,
-    /// Symbolic links to absolute paths.
+    /// Symbolic links that no runtime makes.
     links: Tally,
+    /// Whether the targets of some of them are not UTF-8.
+    has_foreign_targets: bool,
 }
 
 impl RestoreLosses {
@@ -42,28 +46,49 @@ impl RestoreLosses {
             }
         }
         for file in &batch.files {
-            // What is only compared is mostly kept, with the mode that it has.
-            if file.existing == Existing::Compare {
-                continue;
-            }
-            let Some(mode) = file.mode else { continue };
-            let path = || path(&self.directories, file.directory, &file.name);
-            if mode & EXECUTABLE != 0 {
-                self.executable.add(path);
-            } else if is_restricted(mode) {
-                self.restricted.add(path);
+            // What is only compared is mostly kept, with the mode that it has. What is not, is said
+            // afterwards.
+            if let (Some(mode), Existing::Absent | Existing::Replace) = (file.mode, file.existing) {
+                self.note_mode(file.directory, &file.name, mode);
             }
         }
-        // `symlink-at` of WASI has to refuse absolute targets. Whatever is in the place of such a
-        // link stays there: it may be the link itself, which WASI cannot read either.
-        let RestoreLosses { directories, links, .. } = self;
-        batch.symlinks.retain(|link| {
-            let is_absolute = link.target.starts_with(b"/");
-            if is_absolute {
+        self.leave_links_out(batch);
+    }
+
+    /// Notes what has been lost by writing a file that the plan only had compared.
+    pub(crate) fn note_rewritten(&mut self, file: &RewrittenFile) {
+        self.note_mode(file.directory, &file.name, file.mode);
+    }
+
+    fn note_mode(&mut self, directory: Option<u32>, name: &[u8], mode: u32) {
+        let path = || path(&self.directories, directory, name);
+        if mode & EXECUTABLE != 0 {
+            self.executable.add(path);
+        } else if is_restricted(mode) {
+            self.restricted.add(path);
+        }
+    }
+
+    /// `symlink-at` of WASI has to refuse absolute targets, and takes text only. Whatever is in the
+    /// place of such a link stays there, a directory too: it may be the link itself, which WASI
+    /// cannot read either.
+    fn leave_links_out(&mut self, batch: &mut MaterializeBatch) {
+        let RestoreLosses { directories, links, has_foreign_targets, .. } = self;
+        let mut left_out = BTreeSet::new();
+        batch.symlinks.retain_mut(|link| {
+            let is_text = std::str::from_utf8(&link.target).is_ok();
+            let can_be_made = is_text && !link.target.starts_with(b"/");
+            if !can_be_made {
+                *has_foreign_targets |= !is_text;
                 links.add(|| path(directories, Some(link.directory), &link.name));
+                left_out.insert((link.directory, std::mem::take(&mut link.name)));
             }
-            !is_absolute
+            can_be_made
         });
+        if !left_out.is_empty() {
+            let stays = |removal: &RemovalPlan| (removal.directory, removal.name.clone());
+            batch.removals.retain(|removal| !left_out.contains(&stays(removal)));
+        }
     }
 
     /// What the user is told: one line about each kind of loss.
@@ -88,9 +113,14 @@ impl RestoreLosses {
         if !text.is_empty() {
             messages.push(format!("This runtime cannot set permission bits{text} (docs/wasi.md)"));
         }
-        let links = self
-            .links
-            .describe("symbolic link to an absolute path", "symbolic links to absolute paths");
+        let (one, many) = match self.has_foreign_targets {
+            false => ("symbolic link to an absolute path", "symbolic links to absolute paths"),
+            true => (
+                "symbolic link to an absolute path or to one that is not UTF-8",
+                "symbolic links to absolute paths or to ones that are not UTF-8",
+            ),
+        };
+        let links = self.links.describe(one, many);
         messages
             .extend(links.map(|links| format!("This runtime cannot make {links} (docs/wasi.md)")));
         messages
@@ -145,7 +175,7 @@ mod tests {
         }
     }
 
-    fn link(name: &str, target: &str) -> SymlinkPlan {
+    fn link(name: &str, target: impl Into<Vec<u8>>) -> SymlinkPlan {
         SymlinkPlan {
             directory: 0,
             name: name.into(),
@@ -233,6 +263,64 @@ mod tests {
         assert_eq!(batch.symlinks, [link("l", "x")]);
         let expected = "This runtime cannot make 1 symbolic link to an absolute path (python) \
                         (docs/wasi.md)";
+        assert_eq!(losses.messages(), [expected]);
+    }
+
+    #[test]
+    fn links_that_are_not_text_are_left_out_too() {
+        let mut losses = RestoreLosses::default();
+        let mut batch = MaterializeBatch {
+            directories: vec![directory(0, "", 0o755)],
+            symlinks: vec![
+                link("bad", b"t\xff"),
+                link("l", "x"),
+                link("python", "/usr/bin/python3"),
+            ],
+            ..MaterializeBatch::default()
+        };
+        losses.take_from(&mut batch);
+        assert_eq!(batch.symlinks, [link("l", "x")]);
+        let expected = "This runtime cannot make 2 symbolic links to absolute paths or to ones that \
+                        are not UTF-8 (bad, python) (docs/wasi.md)";
+        assert_eq!(losses.messages(), [expected]);
+    }
+
+    #[test]
+    fn what_is_in_the_place_of_a_link_that_is_left_out_stays() {
+        let mut losses = RestoreLosses::default();
+        let removal = |directory, name: &str| RemovalPlan { directory, name: name.into() };
+        let mut batch = MaterializeBatch {
+            directories: vec![directory(0, "", 0o755), directory(0, "a", 0o755)],
+            removals: vec![removal(0, "python"), removal(1, "python"), removal(0, "l")],
+            symlinks: vec![link("python", "/usr/bin/python3"), link("l", "x")],
+            ..MaterializeBatch::default()
+        };
+        losses.take_from(&mut batch);
+        assert_eq!(batch.symlinks, [link("l", "x")]);
+        assert_eq!(batch.removals, [removal(1, "python"), removal(0, "l")]);
+    }
+
+    #[test]
+    fn what_was_compared_and_written_is_named() {
+        let mut losses = RestoreLosses::default();
+        let compared = |name, mode| FilePlan { existing: Existing::Compare, ..file(0, name, mode) };
+        let mut batch = MaterializeBatch {
+            directories: vec![directory(0, "", 0o755), directory(0, "bin", 0o755)],
+            files: vec![compared("kept", Some(0o755)), compared("key", Some(0o600))],
+            ..MaterializeBatch::default()
+        };
+        losses.take_from(&mut batch);
+        let rewritten = |directory, name: &str, mode| RewrittenFile {
+            directory: Some(directory),
+            name: name.into(),
+            mode,
+        };
+        losses.note_rewritten(&rewritten(1, "run", 0o755));
+        losses.note_rewritten(&rewritten(0, "key", 0o600));
+        losses.note_rewritten(&rewritten(0, "text", 0o644));
+        let expected = "This runtime cannot set permission bits: 1 file that should be executable \
+                        is not (bin/run), 1 file or directory that should be private or read-only \
+                        is not (key) (docs/wasi.md)";
         assert_eq!(losses.messages(), [expected]);
     }
 }

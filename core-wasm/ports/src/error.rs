@@ -103,11 +103,21 @@ impl fmt::Display for IoError {
                 Some(code) if cfg!(not(target_family = "wasm")) => {
                     return std::io::Error::from_raw_os_error(code).fmt(formatter);
                 }
-                _ => "Input/output error",
+                code => code.and_then(linux_text).unwrap_or("Input/output error"),
             },
         };
         formatter.write_str(text)?;
         self.os_code.map_or(Ok(()), |code| write!(formatter, " (os error {code})"))
+    }
+}
+
+/// What Linux says of errors without a kind that users do meet.
+fn linux_text(code: i32) -> Option<&'static str> {
+    match code {
+        16 => Some("Device or resource busy"),
+        26 => Some("Text file busy"),
+        39 => Some("Directory not empty"),
+        _ => None,
     }
 }
 
@@ -132,5 +142,22 @@ impl From<std::io::Error> for IoError {
             _ => IoErrorKind::Other,
         };
         IoError { kind, os_code: error.raw_os_error() }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_has_the_words_of_linux() {
+        for code in [16, 26, 39] {
+            let text = linux_text(code).unwrap();
+            let error = std::io::Error::from_raw_os_error(code);
+            assert_eq!(error.to_string(), format!("{text} (os error {code})"));
+            let error = IoError { kind: IoErrorKind::Other, os_code: Some(code) };
+            assert_eq!(error.to_string(), format!("{text} (os error {code})"));
+        }
+        assert_eq!(linux_text(5), None);
     }
 }

@@ -32,9 +32,22 @@ struct Preopen {
 }
 
 /// Finds where a path leads. Of several directories that hold it, the innermost one is taken.
-/// A `..` is what remains of the names before it: links on the way are not looked at.
+/// A `..` is what remains of the names before it: links on the way are not looked at. What a path
+/// stands for that ends in a slash is a directory, if it is there.
 pub(crate) fn find(path: &Path) -> Result<Place, Errno> {
     let path = text(path.as_os_str().as_encoded_bytes())?;
+    let place = place_of(path)?;
+    if path.ends_with('/') || path.ends_with("/.") {
+        match place.directory.stat_at(place.path(), Follow::Yes) {
+            Ok(stat) if stat.kind != EntryKind::Directory => return Err(Errno::NOTDIR),
+            // Whoever goes on with it meets the same error, or makes the directory.
+            _ => {}
+        }
+    }
+    Ok(place)
+}
+
+fn place_of(path: &str) -> Result<Place, Errno> {
     if path.is_empty() {
         return Err(Errno::NOENT);
     }
@@ -57,7 +70,7 @@ pub(crate) fn find(path: &Path) -> Result<Place, Errno> {
         }
         let absolute = format!("{}/{path}", initial_cwd().ok_or(Errno::OUT_OF_REACH)?);
         return match absolute.starts_with('/') {
-            true => find(Path::new(&absolute)),
+            true => place_of(&absolute),
             false => Err(Errno::OUT_OF_REACH),
         };
     }

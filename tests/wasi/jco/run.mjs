@@ -10,6 +10,11 @@ const FAILURE = 125;
 cli._setArgs(['btdt.wasm', ...process.argv.slice(2)]);
 filesystem._setPreopens({ '/': '/', '.': process.cwd() });
 
+// Whoever reads the output may have seen enough. That is noticed here, and is not an error.
+for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error) => { if (error.code !== 'EPIPE') throw error; });
+}
+
 // Only now: the component asks for its surroundings when it is loaded.
 const { run } = await import('./component/btdt.js');
 try {

@@ -12,9 +12,9 @@ use btdt_host_runtime::coding::{CodingFault, decompress};
 use btdt_host_runtime::storage::Codec;
 use btdt_host_runtime::storage::codec::max_stored_size;
 use btdt_host_runtime::transfer::{StoredForms, StoredPutError};
-use btdt_ports::{IoError, IoErrorKind, ObjectFault, ObjectKind, Objects};
+use btdt_host_runtime::tree::filesystem::create_directories;
+use btdt_ports::{IoErrorKind, ObjectFault, ObjectKind, Objects};
 use service::{OpenFault, TransferFault};
-use std::fs;
 use std::io::{Read, Write};
 use wasip2::io::streams::{InputStream, OutputStream};
 
@@ -25,8 +25,8 @@ impl service::Guest for Adapter {
     fn add_cache(name: String, path: Vec<u8>) -> Result<(), OpenFault> {
         let storage = match storage(path.clone()) {
             Err(OpenFault::Io(error)) if error.kind == types::IoErrorKind::NotFound => {
-                fs::create_dir_all(path_of(path.clone()))
-                    .map_err(|error| OpenFault::Io(IoError::from(error).into()))?;
+                create_directories(&path_of(path.clone()))
+                    .map_err(|error| OpenFault::Io(error.into()))?;
                 storage(path)?
             }
             storage => storage?,

@@ -116,7 +116,12 @@ impl tree::GuestMaterializer for RunningRestore {
         let mut batch = MaterializeBatch::from(batch);
         let mut restore = self.0.borrow_mut();
         restore.losses.take_from(&mut batch);
-        Ok(restore.materializer.submit(batch)?)
+        restore.materializer.submit(batch)?;
+        // Nothing of it is done later: there are no threads.
+        for file in restore.materializer.take_rewritten() {
+            restore.losses.note_rewritten(&file);
+        }
+        Ok(())
     }
 
     fn finish(

@@ -10,7 +10,7 @@ mod materialize;
 mod os;
 mod pack;
 
-pub use materialize::FilesystemMaterializer;
+pub use materialize::{FilesystemMaterializer, RewrittenFile};
 pub use pack::FilesystemPacker;
 
 use crate::transfer::{Sink, Source};
@@ -18,11 +18,19 @@ use btdt_ports::{
     Algorithm, CutSizes, Digest, Entry, FollowLinks, IoError, IoErrorKind, MaterializeError,
     Placement, Tree,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Whether trees have modes: listings have them, and plans' are set. Where not, what is restored is
 /// as executable as the runtime makes new files.
 pub const KEEPS_MODES: bool = os::KEEPS_MODES;
+
+/// Makes a directory of the host and those above it, where they are not there.
+///
+/// # Errors
+/// When one of them cannot be made, or something else is in its place.
+pub fn create_directories(path: &Path) -> Result<(), IoError> {
+    os::create_directories(path)
+}
 
 /// The tree at a path of the host.
 #[derive(Clone, Debug)]

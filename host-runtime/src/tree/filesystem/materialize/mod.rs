@@ -26,6 +26,7 @@ use btdt_ports::{
     HardLinkPlan, IoError, IoErrorKind, MaterializeBatch, MaterializeError, MaterializeSummary,
     Materializer, Placement,
 };
+pub use shared::RewrittenFile;
 use shared::{DirectoryCache, Shared};
 use staging::Staging;
 use std::path::Path;
@@ -87,6 +88,14 @@ impl FilesystemMaterializer {
             hard_links: Vec::new(),
             single_file: false,
         })
+    }
+
+    /// The files that were compared and then written since the last call, where that takes their
+    /// modes away ([`super::KEEPS_MODES`]); nothing elsewhere. After each batch: they are kept
+    /// until then.
+    #[must_use]
+    pub fn take_rewritten(&self) -> Vec<RewrittenFile> {
+        self.shared.take_rewritten()
     }
 
     fn hand_over(&mut self, mut batch: MaterializeBatch) -> Result<(), MaterializeError> {

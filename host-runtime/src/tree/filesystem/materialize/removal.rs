@@ -45,7 +45,10 @@ fn remove_tree_on(device: u64, parent: &Handle, name: &[u8]) -> Result<(), os::E
     while let Some(step) = steps.pop() {
         match step {
             Step::Enter(path) => {
-                let directory = open_for_removal(device, parent, &path)?;
+                let directory = match open_for_removal(device, parent, &path) {
+                    Err(os::Error::NOENT) => continue,
+                    directory => directory?,
+                };
                 let mut names = Vec::new();
                 os::for_each_name(&directory, &mut buffer, |name| {
                     names.push(name.to_bytes().to_vec());
@@ -93,9 +96,7 @@ fn open_for_removal(device: u64, parent: &Handle, path: &[u8]) -> Result<Handle,
     let (above, name) = split(path);
     let above = os::open_directory(parent, above)?;
     let status = os::status_at(&above, name)?;
-    if status.device != device {
-        return Err(os::Error::BUSY);
-    }
+    os::refuse_mount_point(&above, name, &status, device)?;
     if status.mode() & OWNER_ACCESS != OWNER_ACCESS {
         // Where this is not permitted, access may still be possible in another way.
         let _ = os::set_mode_at(&above, name, EntryKind::Directory, OWNER_ACCESS);

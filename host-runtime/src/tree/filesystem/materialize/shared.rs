@@ -4,8 +4,8 @@ use crate::transfer::Source;
 use crate::tree::filesystem::os::{self, Handle};
 use crate::tree::plan::DirectoryTable;
 use btdt_ports::{
-    DirectoryPlan, DirectoryState, EntryKind, IoError, IoErrorKind, MaterializeError,
-    MaterializeSummary,
+    DirectoryPlan, DirectoryState, EntryKind, Existing, FilePlan, IoError, IoErrorKind,
+    MaterializeError, MaterializeSummary,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +13,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// What the owner needs to make and remove things in a directory, and to list it.
 pub(super) const OWNER_ACCESS: u32 = 0o700;
+
+/// A file that was compared and was not right, so that it was written anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RewrittenFile {
+    /// Number of its directory; `None` for the root itself.
+    pub directory: Option<u32>,
+    /// Name in that directory.
+    pub name: Vec<u8>,
+    /// The permission bits that it should have.
+    pub mode: u32,
+}
 
 /// The state of a restore that every thread sees.
 pub(super) struct Shared {
@@ -26,6 +37,8 @@ pub(super) struct Shared {
     opened: Mutex<BTreeSet<u32>>,
     /// Files that are open and miss some of their content.
     incomplete: Mutex<BTreeSet<(u32, Vec<u8>)>>,
+    /// Files that have lost their modes since somebody last asked.
+    rewritten: Mutex<Vec<RewrittenFile>>,
     finished: AtomicBool,
     files_written: AtomicU64,
     bytes_written: AtomicU64,
@@ -42,6 +55,7 @@ impl Shared {
             modes: Mutex::default(),
             opened: Mutex::default(),
             incomplete: Mutex::default(),
+            rewritten: Mutex::default(),
             finished: AtomicBool::new(false),
             files_written: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
@@ -98,6 +112,23 @@ impl Shared {
     pub(super) fn count_written(&self, bytes: u64) {
         self.files_written.fetch_add(1, Ordering::Relaxed);
         self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes a file that was written, if the plan could not tell and if modes are lost by it.
+    pub(super) fn note_rewritten(&self, file: &FilePlan) {
+        if os::KEEPS_MODES || file.existing != Existing::Compare {
+            return;
+        }
+        if let Some(mode) = file.mode {
+            let FilePlan { directory, name, .. } = file;
+            let rewritten = RewrittenFile { directory: *directory, name: name.clone(), mode };
+            lock(&self.rewritten).push(rewritten);
+        }
+    }
+
+    /// What was noted since the last call.
+    pub(super) fn take_rewritten(&self) -> Vec<RewrittenFile> {
+        std::mem::take(&mut *lock(&self.rewritten))
     }
 
     pub(super) fn count_kept(&self) {

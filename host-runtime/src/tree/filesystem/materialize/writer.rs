@@ -137,7 +137,10 @@ impl Files {
     /// Writes a file whose whole content is at hand.
     fn write_whole(&mut self, file: &FilePlan, content: &[u8]) -> Result<(), MaterializeError> {
         match self.try_write_whole(file, content) {
-            Ok(true) => self.shared.count_written(file.size),
+            Ok(true) => {
+                self.shared.count_written(file.size);
+                self.shared.note_rewritten(file);
+            }
             Ok(false) => self.shared.count_kept(),
             Err(error) => return Err(self.failure(file, error)),
         }
