@@ -1,6 +1,7 @@
-//! Clock, randomness and messages for the core.
+//! Clock, randomness and messages for the core, and the proxies that servers are reached through.
 
 use crate::printer::Printer;
+use btdt_host_runtime::http::Proxies;
 use btdt_host_runtime::{clock, random};
 use btdt_ports::{Environment, Severity, Timestamp};
 
@@ -26,5 +27,38 @@ impl Environment for SystemEnvironment {
 
     fn log(&self, severity: Severity, message: &str) {
         self.printer.log(severity, message);
+    }
+}
+
+/// The proxies that the environment names.
+pub(crate) fn proxies() -> Proxies {
+    // What is no text is no URL either, and is refused as such where it is needed.
+    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+    Proxies::of_environment(|name| std::env::var_os(name).map(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Not a test of its own: [`proxies_of_the_process`] runs it in a process that has some.
+    #[test]
+    #[ignore = "needs an environment that another test makes"]
+    fn in_an_environment() {
+        let Proxies { http, https, no } = proxies();
+        println!("<{http}> <{https}> <{no}>");
+    }
+
+    #[test]
+    fn proxies_of_the_process() {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "environment::tests::in_an_environment", "--ignored", "--nocapture"])
+            .env_clear()
+            .envs([("HTTP_PROXY", "a:1"), ("all_proxy", "b:2"), ("no_proxy", "c, d")])
+            .output()
+            .unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        assert!(output.contains("<a:1> <b:2> <c, d>"), "{output}");
     }
 }

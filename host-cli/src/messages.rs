@@ -42,6 +42,32 @@ pub(crate) struct Attempt<'attempt> {
     pub cache: &'attempt Path,
 }
 
+/// A cache as it may be shown: of a URL without the name and the password that may be in it.
+pub(crate) fn cache_name(cache: &Path) -> String {
+    let shown = cache.display().to_string();
+    let Some((scheme, rest)) = shown.split_once("://") else { return shown };
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    // A password that was not encoded may contain those characters itself: then what is before
+    // them is no host with a port.
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_host = authority.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit());
+    let secret = if is_host { authority } else { rest };
+    match secret.rfind('@') {
+        Some(end) => format!("{scheme}://{}", &rest[end + 1..]),
+        None => shown,
+    }
+}
+
+/// What was given as a cache has a scheme that none has.
+pub(crate) fn unknown_scheme(cache: &Path, scheme: &str) -> Failure {
+    let what = format!("Could not access cache: {}", cache_name(cache));
+    let cause = format!("There are no caches behind {scheme}://");
+    Failure::new(what, vec![cause]).hint(
+        "a cache is a directory, or a URL of the form http(s)://HOST:PORT/api/caches/NAME; the \
+         path of a directory with such a name can begin with ./",
+    )
+}
+
 /// The core component cannot be loaded.
 pub(crate) fn unusable_core(error: &CoreError) -> Failure {
     Failure::new("Could not start".to_owned(), vec![error.to_string()])
@@ -70,7 +96,8 @@ pub(crate) fn output(error: std::io::Error) -> Failure {
 
 /// The token for a server cannot be used.
 pub(crate) fn unusable_token(url: &str, error: &TokenFileError) -> Failure {
-    let failure = Failure::new(format!("Could not access cache: {url}"), vec![error.to_string()]);
+    let what = format!("Could not access cache: {}", cache_name(Path::new(url)));
+    let failure = Failure::new(what, vec![error.to_string()]);
     match error {
         TokenFileError::GroupReadable { .. } => failure.hint(
             "in a pod with an fsGroup, where the mode cannot be changed, add: \
@@ -97,7 +124,7 @@ pub(crate) fn unusable_certificates(paths: &[PathBuf], error: &HttpError) -> Fai
 /// A cache on a server cannot be read as a whole from here.
 pub(crate) fn verify_on_server(url: &str) -> Failure {
     let cause = "Only a cache in a directory can be verified as a whole".to_owned();
-    Failure::new(format!("Could not verify: {url}"), vec![cause]).hint(
+    Failure::new(format!("Could not verify: {}", cache_name(Path::new(url))), vec![cause]).hint(
         "run btdt verify --cache DIRECTORY where the server runs, with the directory of the cache; \
          the server can go on meanwhile",
     )
@@ -204,7 +231,7 @@ fn cache_failure(what: String, cache: &Path, failure: &client::CacheFailure) -> 
 }
 
 fn server_failure(what: String, cache: &Path, failure: &client::ServerFailure) -> Failure {
-    let asked = format!("Could not access cache: {}", cache.display());
+    let asked = format!("Could not access cache: {}", cache_name(cache));
     match &failure.fault {
         client::ServerFault::NoAnswer(error) => {
             Failure::new(what, vec![asked, capitalized(&error.detail)])
@@ -219,6 +246,11 @@ fn server_failure(what: String, cache: &Path, failure: &client::ServerFailure) -
             let cause = format!("The server answered {}: {}", refusal.status, refusal.message);
             let shown = Failure::new(what, vec![asked, cause]);
             match refusal.status {
+                // What is sent expires after minutes, by the clock of this machine.
+                401 if refusal.message.contains("expired") => shown.hint(
+                    "give a token that has not expired, `btdt token inspect` shows until when it \
+                     is valid; if it has not, look at the clock of this machine, which may be slow",
+                ),
                 401 => shown.hint("give a valid token with --auth-token-file"),
                 403 => {
                     shown.hint("use a token that allows it; `btdt token inspect` shows its limits")
@@ -268,5 +300,67 @@ fn key_fault(fault: client::KeyFault) -> &'static str {
         client::KeyFault::TooLong => "a key must not be longer than 512 bytes",
         client::KeyFault::Control => "a key must not contain control characters",
         client::KeyFault::Comma => "a key must not contain a comma",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        let shown = |cache: &str| cache_name(Path::new(cache));
+        for secret in [
+            "http://user:sekret@host/api/caches/c",
+            "http://sekret@host/api/caches/c",
+            "http://user:sek/ret@host/api/caches/c",
+            "http://user:sek?ret@host/api/caches/c",
+            "http://user:sekr@et@host/api/caches/c",
+            "http://user:sek#@ret@host/api/caches/c",
+        ] {
+            assert_eq!(shown(secret), "http://host/api/caches/c", "{secret}");
+        }
+        assert_eq!(shown("ftp://user:sekret@[::1]:9/x"), "ftp://[::1]:9/x");
+        for plain in [
+            "/a/directory@night",
+            "me@directory",
+            "http://host:8707/api/caches/me@c",
+            "https://[::1]/api/caches/me@c",
+            "http://host/x?a:b@c",
+        ] {
+            assert_eq!(shown(plain), plain);
+        }
+    }
+
+    #[test]
+    fn no_message_about_a_server_has_its_password() {
+        const CACHE: &str = "http://user:sekret@host/api/caches/c";
+        let url = CACHE.to_owned();
+        let refusal = client::ServerRefusal { status: 403, message: "no".to_owned() };
+        let fault = client::ServerFault::Refused(refusal);
+        let failure = client::ServerFailure { url, fault };
+        let missing = TokenFileError::Malformed { path: PathBuf::from("t") };
+        for failure in [
+            server_failure(String::new(), Path::new(CACHE), &failure),
+            unusable_token(CACHE, &missing),
+            verify_on_server(CACHE),
+            unknown_scheme(Path::new(CACHE), "http"),
+        ] {
+            assert!(!format!("{failure:?}").contains("sekret"), "{failure:?}");
+            assert!(format!("{failure:?}").contains("http://host/api/caches/c"), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_expired_token_leads_to_the_clock() {
+        let hint = |status, message: &str| {
+            let refusal = client::ServerRefusal { status, message: message.to_owned() };
+            let (url, fault) = (String::new(), client::ServerFault::Refused(refusal));
+            let failure = client::ServerFailure { url, fault };
+            server_failure(String::new(), Path::new("http://h/"), &failure).hint.unwrap()
+        };
+        assert!(hint(401, "The token has expired.").contains("clock of this machine"));
+        assert!(!hint(401, "There is no token.").contains("clock"));
+        assert!(!hint(403, "expired").contains("clock"));
     }
 }

@@ -1,7 +1,7 @@
 //! The core inside this program, on the files and servers of the machine.
 
 use super::Connection;
-use crate::environment::SystemEnvironment;
+use crate::environment::{self, SystemEnvironment};
 use crate::printer::Printer;
 use btdt_host_runtime::engine::LocalCache;
 use btdt_host_runtime::http::{HttpRemote, Options};
@@ -41,7 +41,9 @@ pub(crate) fn open_cache(path: &Path) -> Result<Cache, OpenError> {
 pub(crate) fn connect(url: &str, connection: Connection) -> Result<Cache, HttpError> {
     let Connection { token, root_certificates } = connection;
     let token = token.map(|token| Arc::new(UserToken(token)) as Arc<dyn TokenSource>);
-    let server = HttpRemote::new(Options { root_certificates, token, ..Options::default() })?;
+    let proxies = environment::proxies();
+    let options = Options { root_certificates, token, proxies, ..Options::default() };
+    let server = HttpRemote::new(options)?;
     Ok(Cache::Remote { server, url: url.to_owned() })
 }
 

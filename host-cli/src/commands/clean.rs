@@ -5,7 +5,7 @@ use super::{Context, outcome};
 use crate::arguments::CleanArguments;
 use crate::backend::client;
 use crate::exit::Exit;
-use crate::messages::{Attempt, Failure};
+use crate::messages::{self, Attempt, Failure};
 use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &CleanArguments, context: Context<'_>) -> Result<Exit, Failure> {
@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &CleanArguments, context: Context<'_>) -> Result<Ex
     };
     let cleaned = context.session().and_then(|session| session.clean(request, cache));
     let attempt = Attempt {
-        what: format!("Could not clean: {}", arguments.cache.cache.display()),
+        what: format!("Could not clean: {}", messages::cache_name(&arguments.cache.cache)),
         cache: &arguments.cache.cache,
     };
     let summary = outcome(cleaned, attempt)?;

@@ -14,7 +14,7 @@ pub(crate) fn run(arguments: &DeleteArguments, context: Context<'_>) -> Result<E
     }
     let cache = open(&arguments.cache)?;
     let attempt = || Attempt {
-        what: format!("Could not delete from: {}", arguments.cache.cache.display()),
+        what: format!("Could not delete from: {}", messages::cache_name(&arguments.cache.cache)),
         cache: &arguments.cache.cache,
     };
     let mut session = context.session().map_err(|stopped| attempt().stopped(&stopped))?;

@@ -6,14 +6,14 @@ use super::{Context, outcome};
 use crate::arguments::{Format, ListArguments};
 use crate::backend::client;
 use crate::exit::Exit;
-use crate::messages::{Attempt, Failure};
+use crate::messages::{self, Attempt, Failure};
 use btdt_host_runtime::clock;
 use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &ListArguments, context: Context<'_>) -> Result<Exit, Failure> {
     let cache = open(&arguments.cache)?;
     let attempt = || Attempt {
-        what: format!("Could not list: {}", arguments.cache.cache.display()),
+        what: format!("Could not list: {}", messages::cache_name(&arguments.cache.cache)),
         cache: &arguments.cache.cache,
     };
     let mut session = context.session().map_err(|stopped| attempt().stopped(&stopped))?;

@@ -16,7 +16,7 @@ pub(crate) fn run(arguments: &VerifyArguments, context: Context<'_>) -> Result<E
     }
     let verified = context.session().and_then(|session| session.verify(arguments.repair, cache));
     let attempt = Attempt {
-        what: format!("Could not verify: {}", arguments.cache.cache.display()),
+        what: format!("Could not verify: {}", messages::cache_name(&arguments.cache.cache)),
         cache: &arguments.cache.cache,
     };
     let summary = outcome(verified, attempt)?;

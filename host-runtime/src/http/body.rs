@@ -7,14 +7,17 @@ use super::failures::{Failure, cut_off, place};
 use super::options::Pause;
 use super::pump::BodyReader;
 use crate::archive::TarArchive;
+use crate::clock;
 use crate::http_rules::answers::{
     MAX_TRUSTED_LENGTH, compression, decoded, is_bodiless, is_identity,
 };
-use crate::http_rules::retry::{delay, persist};
+use crate::http_rules::pace::Pace;
+use crate::http_rules::retry::{next_pause, persist_since};
 use btdt_ports::{ArchiveFault, HttpError, HttpErrorKind, IncomingBody, RetryPolicy};
 use reqwest::header::{CONTENT_ENCODING, HeaderValue, TRANSFER_ENCODING};
 use reqwest::{Method, Response};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// The rest of an answer. Dropping it unread closes its connection.
@@ -35,6 +38,8 @@ pub(super) struct Replay {
     pub(super) policy: RetryPolicy,
     /// Attempts so far.
     pub(super) used: u32,
+    /// When the first one began.
+    pub(super) since: Instant,
 }
 
 impl HttpBody {
@@ -59,8 +64,8 @@ impl HttpBody {
 impl Replay {
     /// Asks again.
     pub(super) fn send(&mut self, shared: &Arc<Shared>) -> Result<Response, HttpError> {
-        let Replay { outgoing, policy, used } = self;
-        persist(policy, used, &**shared, || {
+        let Replay { outgoing, policy, used, since } = self;
+        persist_since(policy, used, *since, &**shared, || {
             let bearer = shared.bearer()?;
             let response = shared.run(exchange(Arc::clone(shared), outgoing.clone(), bearer))??;
             let busy = judge(shared, policy, &response, ());
@@ -76,6 +81,11 @@ fn collect(
     mut replay: Option<Replay>,
     limit: u64,
 ) -> Result<Vec<u8>, HttpError> {
+    if !response.status().is_success() {
+        let on_network = Arc::clone(shared);
+        let message = async move { message(&on_network, response, limit).await };
+        return shared.run(message).map_err(|failure| failure.error);
+    }
     let first = identity(&response);
     loop {
         let on_network = Arc::clone(shared);
@@ -87,9 +97,12 @@ fn collect(
             Ok(Ok(buffer)) => return Ok(buffer),
             Ok(Err(failure)) | Err(failure) => failure,
         };
-        let again = |replay: &&mut Replay| failure.passing && replay.used < replay.policy.attempts;
-        let Some(replay) = replay.as_mut().filter(again) else { return Err(failure.error) };
-        shared.pause(delay(&replay.policy, replay.used, None));
+        let again = replay.as_mut().filter(|_| failure.passing).and_then(|replay| {
+            let spent = shared.now().saturating_duration_since(replay.since);
+            Some((next_pause(&replay.policy, replay.used, None, spent)?, replay))
+        });
+        let Some((pause, replay)) = again else { return Err(failure.error) };
+        shared.pause(pause);
         response = replay.send(shared)?;
         // Another answer does not belong to the headers that the caller has seen.
         if identity(&response) != first {
@@ -103,6 +116,23 @@ fn identity(response: &Response) -> (u16, Vec<(String, Vec<u8>)>) {
     let headers = response.headers().iter().filter(|(name, _)| is_identity(name.as_str()));
     let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
     (response.status().as_u16(), headers.collect())
+}
+
+/// The message of a refusal, or as much of it as comes in time and is not longer than `limit`: a
+/// message that is cut off is better than none.
+pub(super) async fn message(shared: &Shared, mut response: Response, limit: u64) -> Vec<u8> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut buffer, mut pace) = (Vec::new(), Pace::default());
+    let reading = async {
+        while buffer.len() < limit
+            && let Ok(Some(piece)) = next_piece(shared, &mut response, &mut pace).await
+        {
+            buffer.extend_from_slice(&piece[..piece.len().min(limit - buffer.len())]);
+        }
+    };
+    // Either way, what there is has been kept.
+    let _ = tokio::time::timeout(shared.timeouts.refusal, reading).await;
+    buffer
 }
 
 /// Reads the rest of an answer to the end of `buffer`, which gets no longer than `limit`.
@@ -127,7 +157,8 @@ pub(super) async fn fill(
         }
         buffer.reserve(usize::try_from(length.min(MAX_TRUSTED_LENGTH)).unwrap_or(0));
     }
-    while let Some(piece) = next_piece(shared, &mut response).await? {
+    let mut pace = Pace::default();
+    while let Some(piece) = next_piece(shared, &mut response, &mut pace).await? {
         if (buffer.len() + piece.len()) as u64 > limit {
             return Err(Failure::too_large(&url, limit));
         }
@@ -136,14 +167,24 @@ pub(super) async fn fill(
     Ok(())
 }
 
-/// The next bytes of an answer; `None` at its end.
+/// The next bytes of an answer, of which `pace` keeps count; `None` at its end.
 pub(super) async fn next_piece(
     shared: &Shared,
     response: &mut Response,
+    pace: &mut Pace,
 ) -> Result<Option<bytes::Bytes>, Failure> {
     let limit = shared.timeouts.idle;
-    match tokio::time::timeout(limit, response.chunk()).await {
-        Ok(Ok(piece)) => Ok(piece),
+    let since = clock::instant();
+    let came = tokio::time::timeout(limit, response.chunk()).await;
+    match came {
+        Ok(Ok(None)) => Ok(None),
+        Ok(Ok(Some(piece))) => {
+            pace.note(piece.len() as u64, since.elapsed());
+            if pace.is_too_slow(limit) {
+                return Err(Failure::too_slow(response.url()));
+            }
+            Ok(Some(piece))
+        }
         Ok(Err(error)) => Err(cut_off(&error, response.url())),
         Err(_) => Err(Failure::silence(response.url(), limit)),
     }

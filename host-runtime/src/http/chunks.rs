@@ -1,18 +1,19 @@
 //! Chunks on a server.
 
-use super::body::{fill, next_piece};
+use super::body::{fill, message};
 use super::client::Shared;
 use super::exchange::{Outgoing, exchange, judge};
 use super::failures::Failure;
 use super::missing::Batches;
+use super::upload::{Uploaded, upload_bytes};
 use crate::http_rules::chunks as rules;
 use crate::http_rules::retry::{Attempt, persist};
 use crate::storage::Codec;
 use crate::transfer::{ChunkSink, ChunkSource};
 use crate::workers::{Turns, suitable_count};
 use btdt_ports::{
-    ChunkEndpoint, Digest, IoError, ObjectFault, PutOutcome, RetryPolicy, TransferFailure,
-    TransferFault,
+    ChunkEndpoint, Digest, HttpErrorKind, IoError, ObjectFault, PutOutcome, RetryPolicy,
+    TransferFailure, TransferFault,
 };
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -52,21 +53,33 @@ impl RemoteChunks {
     ) -> Result<u16, TransferFault> {
         let outgoing = outgoing.map_err(|failure| TransferFault::NoAnswer(failure.error))?;
         let policy = Arc::new(self.endpoint.retries.clone());
+        let mut broken = false;
         let status = persist(&policy, &mut 0, &*self.shared, || {
             let bearer = self.shared.bearer()?;
             let taken = std::mem::take(buffer);
             let (shared, policy, outgoing) =
                 (Arc::clone(&self.shared), Arc::clone(&policy), outgoing.clone());
+            // A server that refuses a body without reading it may look like one that is gone.
+            let careful = broken && !outgoing.body.is_empty();
             let (result, filled) = self.shared.run(async move {
                 let mut buffer = taken;
                 buffer.clear();
-                let result = match exchange(Arc::clone(&shared), outgoing, bearer).await {
-                    Ok(answer) => receive(&shared, &policy, answer, &mut buffer, limit).await,
+                let result = if careful {
+                    upload_bytes(&shared, outgoing, bearer).await
+                } else {
+                    exchange(Arc::clone(&shared), outgoing, bearer).await.map(Uploaded::from)
+                };
+                let result = match result {
+                    Ok(Uploaded { answer, stop: _stop }) => {
+                        receive(&shared, &policy, answer, &mut buffer, limit).await
+                    }
                     Err(failure) => Err(failure),
                 };
                 (result, buffer)
             })?;
             *buffer = filled;
+            broken =
+                matches!(&result, Err(failure) if failure.error.kind == HttpErrorKind::Interrupted);
             result
         })
         .map_err(TransferFault::NoAnswer)?;
@@ -104,7 +117,7 @@ impl RemoteChunks {
 async fn receive(
     shared: &Shared,
     policy: &RetryPolicy,
-    mut answer: Response,
+    answer: Response,
     buffer: &mut Vec<u8>,
     limit: u64,
 ) -> Result<Attempt<u16>, Failure> {
@@ -114,13 +127,7 @@ async fn receive(
         fill(shared, answer, buffer, limit).await?;
         return Ok(attempt);
     }
-    // A message that is cut off is better than none.
-    while let Ok(Some(piece)) = next_piece(shared, &mut answer).await {
-        buffer.extend_from_slice(&piece[..piece.len().min(rules::MAX_MESSAGE - buffer.len())]);
-        if buffer.len() == rules::MAX_MESSAGE {
-            break;
-        }
-    }
+    buffer.extend_from_slice(&message(shared, answer, rules::MAX_MESSAGE as u64).await);
     Ok(attempt)
 }
 

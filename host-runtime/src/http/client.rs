@@ -4,6 +4,7 @@ use super::failures::Failure;
 use super::options::{Options, Pause, Timeouts};
 use super::proxies::Chooser;
 use super::tls;
+use crate::clock;
 use crate::http_rules::Bearer;
 use btdt_ports::{HttpErrorKind, Timestamp, TransferFailure};
 use reqwest::header::HeaderValue;
@@ -13,7 +14,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 /// Connections only copy; verification and compression happen on the threads of the callers.
@@ -46,7 +47,7 @@ impl Shared {
         let certificates = tls::certificates(&options.root_certificates)?;
         Ok(Shared {
             scoped: Bearer::new(options.token, options.clock),
-            chooser: Chooser::new(options.proxies),
+            chooser: Chooser::new(&options.proxies),
             timeouts: options.timeouts,
             clock: options.clock,
             pause: options.pause,
@@ -112,7 +113,7 @@ impl Shared {
             .connect_timeout(self.timeouts.connect)
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(IDLE_CONNECTIONS);
-        self.chooser.apply(builder)?.build().map_err(|error| {
+        self.chooser.apply(builder).build().map_err(|error| {
             let detail = format!("connections cannot be made: {error}");
             Failure::lasting(HttpErrorKind::Unreachable, detail)
         })
@@ -146,6 +147,10 @@ impl Pause for Shared {
             // Without threads there is no request either, so that nothing is lost by not waiting.
             None => drop(self.run(async move { tokio::time::sleep(duration).await })),
         }
+    }
+
+    fn now(&self) -> Instant {
+        self.pause.as_ref().map_or_else(clock::instant, |pause| pause.now())
     }
 }
 

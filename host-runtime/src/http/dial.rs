@@ -1,10 +1,11 @@
 //! Connections for uploads.
 //!
 //! An upload has one of its own: it cannot be repeated when an idle connection turns out to have
-//! just been closed. And it is made here, not by reqwest, because of what a server does that has
-//! seen enough (too large, disk full, token expired): it answers and closes while the body is
-//! still being written. The failed write must not hide the answer, and reqwest lets nobody
-//! between itself and the socket: of 200 such answers it lost 80.
+//! just been closed. So has a chunk after a connection that broke. And it is made here, not by
+//! reqwest, because of what a server does that has seen enough (too large, disk full, token
+//! expired): it answers and closes while the body is still being written. The failed write must
+//! not hide the answer, and reqwest lets nobody between itself and the socket: of 200 such answers
+//! it lost 80.
 
 use super::client::Shared;
 use super::failures::{self, Failure, place};

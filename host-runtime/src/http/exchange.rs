@@ -2,6 +2,7 @@
 
 use super::client::Shared;
 use super::failures::{Failure, describe, wants_password};
+use super::options::Pause;
 use crate::http_rules::retry::{self, Attempt};
 use crate::http_rules::{address, redirect};
 use btdt_ports::{HttpRequest, RetryPolicy};
@@ -63,6 +64,7 @@ pub(super) async fn exchange(
 ) -> Result<Response, Failure> {
     let mut url = outgoing.url;
     let mut redirects = 0;
+    let since = shared.now();
     loop {
         let progress = Arc::new(Progress::default());
         let mut request = Request::new(outgoing.method.clone(), url.clone());
@@ -80,6 +82,9 @@ pub(super) async fn exchange(
             return Ok(answer);
         };
         redirect::count(redirects, &url)?;
+        if shared.now().saturating_duration_since(since) >= retry::BUDGET {
+            return Err(Failure::silence(&url, retry::BUDGET));
+        }
         redirects += 1;
         let location = String::from_utf8_lossy(location);
         let (method, has_body) = (outgoing.method.as_str(), !outgoing.body.is_empty());

@@ -5,9 +5,11 @@
 //! headers and what a status means come from the core.
 //!
 //! Limits on what a server can do to us: everything that is read has a size limit of the caller's
-//! (archives are passed on as they come, through a short queue), silence ends every wait, at most
-//! [five](crate::http_rules::redirect::MAX_REDIRECTS) redirections are followed, and only within the origin, and no
-//! pause before another attempt is longer than a minute.
+//! (archives are passed on as they come, through a short queue), silence ends every wait, and so
+//! does a body that [trickles](crate::http_rules::pace). At most
+//! [five](crate::http_rules::redirect::MAX_REDIRECTS) redirections are followed, and only within
+//! the origin. No attempt is begun when those before it, and the pauses, have taken longer than
+//! [two minutes](crate::http_rules::retry::BUDGET).
 
 mod archives;
 mod body;
@@ -27,7 +29,7 @@ mod tls;
 mod upload;
 
 pub use body::HttpBody;
-pub use options::{FixedProxies, Options, Pause, Proxies, Timeouts, TokenSource};
+pub use options::{Options, Pause, Proxies, Timeouts, TokenSource};
 
 use crate::archive::TarPlan;
 use crate::transfer::{Sink, Source};
@@ -96,9 +98,9 @@ impl HttpRemote {
             let method = outgoing.method.clone();
             Ok((upload::upload(&self.shared, outgoing, read)?, method))
         });
-        let ((response, stop), method) = uploaded.map_err(|failure| failure.error)?;
-        Ok(HttpRemote::answer(response, |response| {
-            HttpBody::new(Arc::clone(&self.shared), response, &method, None, Some(stop))
+        let (uploaded, method) = uploaded.map_err(|failure| failure.error)?;
+        Ok(HttpRemote::answer(uploaded.answer, |response| {
+            HttpBody::new(Arc::clone(&self.shared), response, &method, None, uploaded.stop)
         }))
     }
 }
@@ -123,7 +125,8 @@ impl Remote for HttpRemote {
     fn send(&self, request: &HttpRequest) -> Result<HttpResponse<HttpBody>, HttpError> {
         let outgoing = Outgoing::from_request(request).map_err(|failure| failure.error)?;
         let method: Method = outgoing.method.clone();
-        let mut replay = Replay { outgoing, policy: request.retries.clone(), used: 0 };
+        let (policy, since) = (request.retries.clone(), self.shared.now());
+        let mut replay = Replay { outgoing, policy, used: 0, since };
         let response = replay.send(&self.shared)?;
         Ok(HttpRemote::answer(response, |response| {
             HttpBody::new(Arc::clone(&self.shared), response, &method, Some(replay), None)

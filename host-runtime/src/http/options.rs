@@ -11,35 +11,54 @@ use std::time::Duration;
 pub struct Timeouts {
     /// For a connection, with the TLS handshake and a tunnel through a proxy.
     pub connect: Duration,
-    /// For the next bytes, in either direction. There is no limit for a whole transfer.
+    /// For the next bytes, in either direction. There is no limit for a whole transfer, but after
+    /// this time a body has to come at [`LEAST_RATE`](crate::http_rules::pace::LEAST_RATE).
     pub idle: Duration,
+    /// For the whole message of a refusal: what has come by then is all of it.
+    pub refusal: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Timeouts { connect: Duration::from_secs(10), idle: Duration::from_secs(60) }
+        Timeouts {
+            connect: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            refusal: Duration::from_secs(5),
+        }
     }
 }
 
-/// Which proxies are used.
+/// Proxies, with the meaning that the variables of these names have; empty where there is none.
 #[derive(Clone, Default)]
-pub enum Proxies {
-    /// Those that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name, in either case.
-    #[default]
-    Environment,
-    /// Those that are given here.
-    Fixed(FixedProxies),
-}
-
-/// Proxies with the meaning that the variables of these names have; empty where there is none.
-#[derive(Clone, Default)]
-pub struct FixedProxies {
+pub struct Proxies {
     /// URL of the proxy for `http`.
     pub http: String,
     /// URL of the proxy for `https`.
     pub https: String,
-    /// Hosts that are asked directly, separated by commas.
+    /// What is asked directly: names with all below them, addresses, networks such as
+    /// `10.0.0.0/8`, each with `:PORT` if only that is meant, or `*`; separated by commas.
     pub no: String,
+}
+
+impl Proxies {
+    /// Those that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name, in either case, in
+    /// an environment of which `variable` gives the values.
+    #[must_use]
+    pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        // There whoever sends a request decides what `HTTP_PROXY` is.
+        if variable("REQUEST_METHOD").is_some() {
+            return Proxies::default();
+        }
+        let either = |name: &str| {
+            variable(name).or_else(|| variable(&name.to_ascii_lowercase())).unwrap_or_default()
+        };
+        let or_all = |value: String| if value.is_empty() { either("ALL_PROXY") } else { value };
+        Proxies {
+            http: or_all(either("HTTP_PROXY")),
+            https: or_all(either("HTTPS_PROXY")),
+            no: either("NO_PROXY"),
+        }
+    }
 }
 
 /// How an [`HttpRemote`](super::HttpRemote) is set up.
@@ -53,7 +72,7 @@ pub struct Options {
     pub timeouts: Timeouts,
     /// What the server is told about this program, for example `btdt/1.0.0`.
     pub user_agent: String,
-    /// Which proxies are used.
+    /// Which proxies are used: none, if nothing is said.
     pub proxies: Proxies,
     /// Waits between attempts; `None` for really waiting.
     pub pause: Option<Arc<dyn Pause>>,

@@ -3,6 +3,7 @@
 use super::body::next_piece;
 use super::client::Shared;
 use super::failures::Failure;
+use crate::http_rules::pace::Pace;
 use btdt_ports::{HttpError, HttpErrorKind};
 use bytes::{Buf, Bytes};
 use reqwest::Response;
@@ -34,8 +35,9 @@ impl BodyReader {
         let (sender, pieces) = mpsc::channel(WAITING_PIECES);
         let timeouts = Arc::clone(shared);
         shared.runtime()?.spawn(async move {
+            let mut pace = Pace::default();
             loop {
-                let piece = match next_piece(&timeouts, &mut response).await {
+                let piece = match next_piece(&timeouts, &mut response, &mut pace).await {
                     Ok(Some(data)) => Piece::Data(data),
                     Ok(None) => Piece::End,
                     Err(failure) => Piece::Failed(failure.error),

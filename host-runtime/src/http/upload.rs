@@ -7,13 +7,13 @@ use super::failures::{Failure, place, unanswered, wants_password};
 use crate::http_rules::redirect::{self, is_redirect};
 use btdt_ports::HttpErrorKind;
 use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::client::conn::http1;
 use hyper::{Request, Uri};
 use reqwest::header::{
     AUTHORIZATION, HOST, HeaderMap, HeaderValue, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
 };
-use reqwest::{Body, Response, ResponseBuilderExt, Url};
+use reqwest::{Body, Method, Response, ResponseBuilderExt, Url};
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -34,8 +34,18 @@ enum Piece {
     End,
 }
 
-/// An answer, and what ends the upload where that still goes on.
-pub(super) type Uploaded = (Response, oneshot::Sender<()>);
+/// An answer to an upload.
+pub(super) struct Uploaded {
+    pub(super) answer: Response,
+    /// What ends the upload where that still goes on, when it is dropped: after the answer.
+    pub(super) stop: Option<oneshot::Sender<()>>,
+}
+
+impl From<Response> for Uploaded {
+    fn from(answer: Response) -> Self {
+        Uploaded { answer, stop: None }
+    }
+}
 
 /// Sends what `read` gives as the body of a request, once.
 ///
@@ -51,7 +61,8 @@ pub(super) fn upload(
     let progress = Arc::new(Progress::default());
     let (sender, pieces) = mpsc::channel(WAITING_PIECES);
     let (stop, stopped) = oneshot::channel();
-    let body = PlanBody { pieces, stopped, progress: Arc::clone(&progress), ended: false };
+    let progressing = Arc::clone(&progress);
+    let body = PlanBody { pieces, stopped, progress: progressing, ended: false, length: None };
     let seen = Arc::clone(&fault);
     thread::Builder::new()
         .name("btdt-upload".to_owned())
@@ -72,14 +83,42 @@ pub(super) fn upload(
     if let (Some(error), true) = (fault.get(), answer.is_err()) {
         return Err(Failure::unreadable_upload(&url, error));
     }
-    let answer = answer?;
+    let answer = unredirected(answer?, &method, &url)?;
+    Ok(Uploaded { answer, stop: Some(stop) })
+}
+
+/// Sends a request with a body that is there, on a connection of its own, where an answer is not
+/// lost that comes before the end of the body.
+pub(super) async fn upload_bytes(
+    shared: &Shared,
+    outgoing: Outgoing,
+    bearer: Option<HeaderValue>,
+) -> Result<Uploaded, Failure> {
+    let mut rest = outgoing.body.clone();
+    let length = Some(rest.len() as u64);
+    let (sender, pieces) = mpsc::channel(rest.len() / PIECE + 2);
+    while !rest.is_empty() {
+        // There is room for all of them.
+        let _ = sender.try_send(Piece::Data(rest.split_to(rest.len().min(PIECE))));
+    }
+    let _ = sender.try_send(Piece::End);
+    let (stop, stopped) = oneshot::channel();
+    let progress = Arc::new(Progress::default());
+    let progressing = Arc::clone(&progress);
+    let body = PlanBody { pieces, stopped, progress: progressing, ended: false, length };
+    let (url, method) = (outgoing.url.clone(), outgoing.method.clone());
+    let answer = send(shared, outgoing, body, bearer, &progress).await?;
+    let answer = unredirected(answer, &method, &url)?;
+    Ok(Uploaded { answer, stop: Some(stop) })
+}
+
+/// An answer that does not lead elsewhere.
+fn unredirected(answer: Response, method: &Method, url: &Url) -> Result<Response, Failure> {
     let status = answer.status().as_u16();
     let location = answer.headers().get(LOCATION).filter(|_| is_redirect(status));
-    if let Some(location) = location {
-        let location = String::from_utf8_lossy(location.as_bytes());
-        return Err(redirect::of_upload(status, method.as_str(), &url, &location));
-    }
-    Ok((answer, stop))
+    let Some(location) = location else { return Ok(answer) };
+    let location = String::from_utf8_lossy(location.as_bytes());
+    Err(redirect::of_upload(status, method.as_str(), url, &location))
 }
 
 /// Sends the request on a connection of its own, up to the headers of the answer.
@@ -192,6 +231,8 @@ struct PlanBody {
     stopped: oneshot::Receiver<()>,
     progress: Arc<Progress>,
     ended: bool,
+    /// All of it, where that is known.
+    length: Option<u64>,
 }
 
 impl HttpBody for PlanBody {
@@ -224,5 +265,10 @@ impl HttpBody for PlanBody {
             }
             None => Some(Err(io::Error::other("what is sent could not be read"))),
         })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // Asked before the first piece is taken.
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

@@ -1,5 +1,6 @@
 //! What went wrong with a request, in words that the user understands.
 
+use super::pace::LEAST_RATE;
 use btdt_ports::{HttpError, HttpErrorKind};
 use std::time::Duration;
 use url::Url;
@@ -28,6 +29,14 @@ impl Failure {
     #[must_use]
     pub fn silence(url: &Url, limit: Duration) -> Self {
         let detail = format!("{} did not answer within {}", place(url), seconds(limit));
+        Failure::passing(HttpErrorKind::TimedOut, detail)
+    }
+
+    /// A body comes more slowly than it may.
+    #[must_use]
+    pub fn too_slow(url: &Url) -> Self {
+        let detail =
+            format!("the answer of {} comes at less than {LEAST_RATE} bytes a second", place(url));
         Failure::passing(HttpErrorKind::TimedOut, detail)
     }
 

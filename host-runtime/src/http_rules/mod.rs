@@ -8,6 +8,7 @@ pub mod answers;
 pub mod bearer;
 pub mod chunks;
 pub mod failure;
+pub mod pace;
 pub mod redirect;
 pub mod retry;
 #[cfg(feature = "auth")]

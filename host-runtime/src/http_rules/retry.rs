@@ -1,17 +1,27 @@
 //! When a request is sent again, and after how long.
 
 use super::Failure;
+use crate::clock;
 use btdt_ports::{HttpError, RetryPolicy, Timestamp};
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Nothing is waited for longer than this, whatever a server asks for.
+/// No pause of our own choice is longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// So long after its first attempt a request is not begun again: attempts, pauses and what a
+/// server asks to wait all count.
+pub const BUDGET: Duration = Duration::from_secs(120);
 
 /// Waits between two attempts.
 pub trait Pause: Send + Sync {
     /// Returns after `duration`.
     fn pause(&self, duration: Duration);
+
+    /// The moment, by the clock that the pauses are measured with.
+    fn now(&self) -> Instant {
+        clock::instant()
+    }
 }
 
 /// What became of one attempt.
@@ -46,7 +56,8 @@ pub fn judge<T>(
     Attempt::Busy(value, asked.and_then(|asked| retry_after(asked, now)))
 }
 
-/// Makes attempts until one succeeds or `policy` allows no more; `used` counts them all.
+/// Makes attempts until one succeeds or `policy` or [`BUDGET`] allow no more; `used` counts them
+/// all.
 ///
 /// # Errors
 /// That of the last attempt.
@@ -54,27 +65,62 @@ pub fn persist<T>(
     policy: &RetryPolicy,
     used: &mut u32,
     pause: &dyn Pause,
+    attempt: impl FnMut() -> Result<Attempt<T>, Failure>,
+) -> Result<T, HttpError> {
+    persist_since(policy, used, pause.now(), pause, attempt)
+}
+
+/// [`persist`] for a request that was first sent at `since`.
+///
+/// # Errors
+/// That of the last attempt.
+pub fn persist_since<T>(
+    policy: &RetryPolicy,
+    used: &mut u32,
+    since: Instant,
+    pause: &dyn Pause,
     mut attempt: impl FnMut() -> Result<Attempt<T>, Failure>,
 ) -> Result<T, HttpError> {
     loop {
         *used += 1;
-        let last = *used >= policy.attempts;
-        let asked = match attempt() {
-            Ok(Attempt::Answer(answer)) => return Ok(answer),
-            Ok(Attempt::Busy(answer, _)) if last => return Ok(answer),
-            Err(failure) if last || !failure.passing => return Err(failure.error),
-            Ok(Attempt::Busy(_, asked)) => asked,
-            Err(_) => None,
+        let outcome = attempt();
+        let asked = match &outcome {
+            Ok(Attempt::Answer(_)) => None,
+            Ok(Attempt::Busy(_, asked)) => Some(*asked),
+            Err(failure) => failure.passing.then_some(None),
         };
-        pause.pause(delay(policy, *used, asked));
+        let spent = pause.now().saturating_duration_since(since);
+        let next = asked.and_then(|asked| next_pause(policy, *used, asked, spent));
+        let Some(next) = next else {
+            return match outcome {
+                Ok(Attempt::Answer(answer) | Attempt::Busy(answer, _)) => Ok(answer),
+                Err(failure) => Err(failure.error),
+            };
+        };
+        // Closes its connection, so that nothing is held while waiting.
+        drop(outcome);
+        pause.pause(next);
     }
+}
+
+/// How long to wait before the next attempt after so many, the first of which was begun `spent`
+/// ago; `None` where there is to be none.
+#[must_use]
+pub fn next_pause(
+    policy: &RetryPolicy,
+    used: u32,
+    asked: Option<Duration>,
+    spent: Duration,
+) -> Option<Duration> {
+    let pause = delay(policy, used, asked);
+    (used < policy.attempts && spent.saturating_add(pause) < BUDGET).then_some(pause)
 }
 
 /// How long to wait after so many attempts.
 #[must_use]
 pub fn delay(policy: &RetryPolicy, used: u32, asked: Option<Duration>) -> Duration {
     if let Some(asked) = asked {
-        return asked.min(LONGEST_PAUSE);
+        return asked;
     }
     let factor = 1_u64.checked_shl(used.saturating_sub(1)).unwrap_or(u64::MAX);
     let longest = LONGEST_PAUSE.as_millis() as u64;
@@ -123,6 +169,8 @@ fn parse_date(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use btdt_ports::HttpErrorKind;
+    use std::sync::Mutex;
 
     #[test]
     fn dates_and_seconds() {
@@ -149,6 +197,69 @@ mod tests {
         for used in [30, 64, 65, u32::MAX] {
             assert!(delay(&policy, used, None) <= LONGEST_PAUSE);
         }
-        assert_eq!(delay(&policy, 1, Some(Duration::from_secs(3600))), LONGEST_PAUSE);
+    }
+
+    /// A clock on which only pauses and attempts take time.
+    struct Fake {
+        start: Instant,
+        passed: Mutex<Duration>,
+    }
+
+    impl Fake {
+        fn new() -> Self {
+            Fake { start: clock::instant(), passed: Mutex::default() }
+        }
+
+        fn passed(&self) -> u64 {
+            self.passed.lock().unwrap().as_secs()
+        }
+    }
+
+    impl Pause for Fake {
+        fn pause(&self, duration: Duration) {
+            *self.passed.lock().unwrap() += duration;
+        }
+
+        fn now(&self) -> Instant {
+            self.start + *self.passed.lock().unwrap()
+        }
+    }
+
+    const MANY: RetryPolicy = RetryPolicy { attempts: 9, delay: 100, statuses: Vec::new() };
+
+    fn busy(asked: u64) -> Result<Attempt<&'static str>, Failure> {
+        Ok(Attempt::Busy("full", Some(Duration::from_secs(asked))))
+    }
+
+    #[test]
+    fn a_server_that_asks_to_wait_for_too_long_has_the_last_word() {
+        for (asked, attempts, waited) in [(121, 1, 0), (3600, 1, 0), (u64::MAX, 1, 0), (50, 3, 100)]
+        {
+            let fake = Fake::new();
+            let mut used = 0;
+            assert_eq!(persist(&MANY, &mut used, &fake, || busy(asked)).unwrap(), "full");
+            assert_eq!((used, fake.passed()), (attempts, waited), "{asked}");
+        }
+    }
+
+    #[test]
+    fn attempts_that_take_long_are_not_repeated_for_ever() {
+        let fake = Fake::new();
+        let slow = || {
+            fake.pause(Duration::from_secs(60));
+            Err::<Attempt<()>, _>(Failure::passing(HttpErrorKind::TimedOut, "silence"))
+        };
+        let mut used = 0;
+        assert_eq!(persist(&MANY, &mut used, &fake, slow).unwrap_err().detail, "silence");
+        assert_eq!(used, 2);
+        assert!((120..=121).contains(&fake.passed()), "{}", fake.passed());
+        // What was spent on an earlier answer counts as well.
+        let since = fake.now();
+        fake.pause(BUDGET);
+        let mut used = 1;
+        persist_since(&MANY, &mut used, since, &fake, || busy(0)).unwrap();
+        assert_eq!(used, 2);
+        persist_since(&MANY, &mut used, since, &fake, || busy(1)).unwrap();
+        assert_eq!(used, 3);
     }
 }

@@ -141,7 +141,7 @@ fn a_busy_server_is_asked_again() {
 
 #[test]
 fn the_last_answer_of_a_busy_server_is_given_out() {
-    let server = Server::new(|_, _| Reply::Keep(answer(503, "Retry-After: 9999\r\n", b"full")));
+    let server = Server::new(|_, _| Reply::Keep(answer(503, "Retry-After: 50\r\n", b"full")));
     let pauses = Arc::new(Pauses::default());
     let remote = patient(&pauses);
     let mut asked = get(&server.url("/"));
@@ -149,11 +149,37 @@ fn the_last_answer_of_a_busy_server_is_given_out() {
     let answer = remote.send(&asked).unwrap();
     assert_eq!(answer.status, 503);
     assert_eq!(text(answer), "full");
-    assert_eq!(*pauses.0.lock().unwrap(), [Duration::from_secs(60); 2]);
+    assert_eq!(*pauses.0.lock().unwrap(), [Duration::from_secs(50); 2]);
     assert_eq!(server.received().len(), 3);
     asked.retries.statuses.clear();
     assert_eq!(remote.send(&asked).unwrap().status, 503);
     assert_eq!(server.received().len(), 4);
+}
+
+#[test]
+fn a_server_that_asks_for_too_much_patience_is_not_asked_again() {
+    let server = Server::new(|_, _| Reply::Keep(answer(503, "Retry-After: 3600\r\n", b"later")));
+    let pauses = Arc::new(Pauses::default());
+    let mut asked = get(&server.url("/"));
+    asked.retries = thrice();
+    assert_eq!(text(patient(&pauses).send(&asked).unwrap()), "later");
+    assert_eq!((pauses.count(), server.received().len()), (0, 1));
+}
+
+#[test]
+fn redirections_that_take_long_are_not_followed_for_ever() {
+    let pauses = Arc::new(Pauses::default());
+    let clock = Arc::clone(&pauses);
+    let server = Server::new(move |_, _| {
+        // By the clock of the client.
+        clock.pause(Duration::from_secs(59));
+        Reply::Keep(answer(302, "Location: /\r\n", b""))
+    });
+    let mut asked = get(&server.url("/"));
+    asked.retries = thrice();
+    let error = failure(patient(&pauses).send(&asked));
+    assert_eq!(error.kind, HttpErrorKind::TimedOut, "{error:?}");
+    assert_eq!(server.received().len(), 3);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Bodies that are cut off, too large, or compressed.
 
 use super::super::pump::BodyReader;
-use super::server::{Reply, Server, answer, chunked};
+use super::server::{Reply, Server, answer, chunked, read_request};
 use super::*;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
+use std::sync::mpsc;
 
 const BODY: &[u8] = b"The quick brown fox jumps over the lazy dog.";
 
@@ -141,6 +142,62 @@ fn a_body_without_a_length_is_good_enough_for_errors_only() {
         let answer = remote().send(&get(&server.url("/"))).unwrap();
         assert_eq!(answer.body.bytes(100).is_ok(), good, "{status}");
     }
+}
+
+/// Writes the head of an answer with 100 bytes, then one of them every 20 ms.
+fn trickling(status: u16) -> Server {
+    Server::raw(move |mut stream| {
+        read_request(&mut BufReader::new(&stream));
+        let whole = answer(status, "", &[b'x'; 100]);
+        let (head, body) = whole.split_at(whole.len() - 100);
+        let (_keep, never) = mpsc::channel::<()>();
+        let _ = stream.write_all(head);
+        for byte in body {
+            let _ = never.recv_timeout(Duration::from_millis(20));
+            if stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_body_that_trickles() {
+    let server = trickling(200);
+    let answer = hasty().send(&get(&server.url("/"))).unwrap();
+    let error = answer.body.bytes(1000).unwrap_err();
+    assert_eq!(error.kind, HttpErrorKind::TimedOut, "{error:?}");
+    let remote = hasty();
+    let answer = remote.send(&get(&server.url("/"))).unwrap();
+    let mut reader = BodyReader::start(&remote.shared, answer.body.into_response()).unwrap();
+    let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut, "{error:?}");
+}
+
+/// A remote that takes what a refusal says at once.
+fn curt() -> HttpRemote {
+    let refusal = Duration::from_millis(300);
+    let timeouts = Timeouts { refusal, ..options().timeouts };
+    HttpRemote::new(Options { timeouts, ..options() }).unwrap()
+}
+
+#[test]
+fn a_message_that_does_not_end_is_as_long_as_it_has_come() {
+    let message = text(curt().send(&get(&trickling(500).url("/"))).unwrap());
+    assert!(message.len() < 100 && message.bytes().all(|byte| byte == b'x'), "{message:?}");
+    let (_keep, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let server = Server::new(move |_, number| {
+        if number == 0 {
+            return Reply::Keep(b"HTTP/1.1 500 X\r\nContent-Length: 999\r\n\r\nno room".to_vec());
+        }
+        let _ = wait.lock().unwrap().recv();
+        Reply::Close(Vec::new())
+    });
+    assert_eq!(text(curt().send(&get(&server.url("/"))).unwrap()), "no room");
+    let server = Server::new(|_, _| Reply::Keep(answer(500, "", b"a long message")));
+    let answer = curt().send(&get(&server.url("/"))).unwrap();
+    assert_eq!(answer.body.bytes(6).unwrap(), b"a long");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The transfer of chunks.
 
-use super::server::{Received, Reply, Server, answer, chunked};
+use super::server::{Received, Reply, Server, answer, chunked, read_head};
 use super::*;
 use crate::storage::codec::{Codec, sha256};
 use crate::transfer::{Sink, Source};
@@ -9,6 +9,7 @@ use btdt_ports::{
     TransferFault,
 };
 use std::collections::HashMap;
+use std::io::{BufReader, Read, Write};
 
 const RAW: &[u8] = b"some content of a chunk, some content of a chunk, some content of a chunk.";
 
@@ -61,6 +62,54 @@ fn a_chunk_arrives() {
             assert_eq!(server.received()[0].line, expected);
             assert_eq!(remote.failure(), None);
         }
+    }
+}
+
+#[test]
+fn an_early_answer_to_a_chunk_is_not_lost() {
+    // A server that reads no body and closes: the first time without, then with an answer.
+    let connections = Mutex::new(0);
+    let server = Server::raw(move |mut stream| {
+        read_head(&mut BufReader::new(&stream)).unwrap();
+        let mut number = connections.lock().unwrap();
+        *number += 1;
+        if *number % 2 == 0 {
+            stream.write_all(&answer(507, "", b"the disk is full")).unwrap();
+        }
+    });
+    let mut raw = vec![0; 4_000_000];
+    std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut raw).unwrap();
+    let digest = sha256(&raw);
+    let mut endpoint = endpoint(&server);
+    endpoint.retries.attempts = 2;
+    for round in 0..20 {
+        let remote = remote();
+        let put = remote.sink(&endpoint).put(&digest, &raw, &mut Codec::new());
+        assert_eq!(put.unwrap_err().kind, IoErrorKind::NoSpace, "{round}: {:?}", remote.failure());
+        let refusal = Refusal { status: 507, body: b"the disk is full".to_vec() };
+        assert_eq!(remote.failure().unwrap().reason, TransferFault::Refused(refusal));
+    }
+}
+
+#[test]
+fn a_chunk_that_broke_off_is_sent_again_as_it_was() {
+    let server = Server::new(|request, number| match number {
+        0 => Reply::Close(Vec::new()),
+        1 => Reply::Keep(answer(503, "", &request.body[..1])),
+        _ => Reply::Keep(answer(201, "", b"")),
+    });
+    let raw: Vec<u8> = (0..600_000_u64).map(|at| (at * at * at % 65_521) as u8).collect();
+    let put = sink(&remote(), &server).put(&sha256(&raw), &raw, &mut Codec::new());
+    assert!(put.unwrap().new);
+    let received = server.received();
+    assert_eq!(received.len(), 3);
+    for request in received {
+        assert!(request.complete && request.body == stored(&raw), "{}", request.line);
+        assert_eq!(request.line, format!("PUT /c/chunks/{}?key=k HTTP/1.1", sha256(&raw).to_hex()));
+        let length = stored(&raw).len().to_string();
+        assert_eq!(request.header("content-length"), Some(&*length));
+        assert_eq!(request.header("authorization"), Some("Bearer tok-secret"));
+        assert_eq!(request.header("content-type"), Some("application/octet-stream"));
     }
 }
 

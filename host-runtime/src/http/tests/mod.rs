@@ -8,14 +8,14 @@ mod server;
 mod tls;
 mod uploads;
 
-use super::options::{FixedProxies, Options, Pause, Proxies, Timeouts, TokenSource};
+use super::options::{Options, Pause, Proxies, Timeouts, TokenSource};
 use super::{HttpBody, HttpRemote};
 use btdt_ports::{
     HttpError, HttpErrorKind, HttpRequest, HttpResponse, IncomingBody, Method, Remote, RetryPolicy,
     Scope,
 };
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The token of all tests, which must not be seen anywhere but in one header.
 const TOKEN: &str = "tok-secret";
@@ -36,6 +36,10 @@ impl Pause for Pauses {
     fn pause(&self, duration: Duration) {
         self.0.lock().unwrap().push(duration);
     }
+
+    fn now(&self) -> Instant {
+        crate::clock::instant() + self.0.lock().unwrap().iter().sum::<Duration>()
+    }
 }
 
 impl Pauses {
@@ -44,13 +48,16 @@ impl Pauses {
     }
 }
 
-/// Options without the proxies of the machine, and with patience for a slow one.
+/// Options with patience for a slow one.
 fn options() -> Options {
     Options {
         token: Some(Arc::new(FixedToken)),
-        proxies: Proxies::Fixed(FixedProxies::default()),
         pause: Some(Arc::new(Pauses::default())),
-        timeouts: Timeouts { connect: Duration::from_secs(20), idle: Duration::from_secs(20) },
+        timeouts: Timeouts {
+            connect: Duration::from_secs(20),
+            idle: Duration::from_secs(20),
+            refusal: Duration::from_secs(20),
+        },
         ..Options::default()
     }
 }

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 
 fn through(http: &str, https: &str, no: &str) -> HttpRemote {
     let own = |text: &str| text.to_owned();
-    let proxies = Proxies::Fixed(FixedProxies { http: own(http), https: own(https), no: own(no) });
+    let proxies = Proxies { http: own(http), https: own(https), no: own(no) };
     HttpRemote::new(Options { proxies, ..options() }).unwrap()
 }
 
@@ -45,54 +45,111 @@ fn https_through_a_tunnel() {
     assert_eq!(*lines.lock().unwrap(), [expected]);
 }
 
-/// Not a test of its own: [`proxies_of_the_environment`] runs it in a process that has them.
 #[test]
-#[ignore = "needs an environment that another test makes"]
-fn in_an_environment() {
-    let remote = HttpRemote::new(Options { proxies: Proxies::Environment, ..options() }).unwrap();
-    for url in ["http://cache.invalid/", "https://cache.invalid/", "http://direct.invalid/"] {
-        let result = remote.send(&get(url)).map(|answer| answer.status);
-        println!("{url} {:?}", result.map_err(|error| error.kind));
+fn proxies_of_the_environment() {
+    let of = |variables: &[(&str, &str)]| {
+        let variable = |name: &str| {
+            let mut found = variables.iter().filter(|(other, _)| *other == name);
+            found.next().map(|(_, value)| (*value).to_owned())
+        };
+        let Proxies { http, https, no } = Proxies::of_environment(variable);
+        format!("{http} {https} {no}")
+    };
+    assert_eq!(of(&[]), "  ");
+    assert_eq!(of(&[("HTTP_PROXY", "a"), ("NO_PROXY", "c")]), "a  c");
+    assert_eq!(of(&[("https_proxy", "b"), ("no_proxy", "c")]), " b c");
+    assert_eq!(of(&[("all_proxy", "d"), ("HTTPS_PROXY", "b")]), "d b ");
+    assert_eq!(of(&[("ALL_PROXY", "d"), ("http_proxy", "")]), "d d ");
+    assert_eq!(of(&[("HTTP_PROXY", "a"), ("http_proxy", "b")]), "a  ");
+    assert_eq!(of(&[("ALL_PROXY", "a"), ("REQUEST_METHOD", "GET")]), "  ");
+}
+
+#[test]
+fn what_is_asked_directly() {
+    let direct = Server::new(|_, _| Reply::Keep(answer(200, "", b"direct")));
+    let proxy = Server::new(|_, _| Reply::Keep(answer(200, "", b"by proxy")));
+    let by = format!("http://{}", proxy.address);
+    let port = direct.address.port();
+    let here = direct.url("/");
+    let named = format!("http://localhost:{port}/");
+    let other = port ^ 1;
+    for (url, list, expected) in [
+        (&here, "*".to_owned(), "direct"),
+        (&here, "a.invalid *".to_owned(), "direct"),
+        (&here, "127.0.0.1".to_owned(), "direct"),
+        (&here, "a.invalid,127.0.0.0/8".to_owned(), "direct"),
+        (&here, format!("127.0.0.1:{port}"), "direct"),
+        (&here, format!("127.0.0.1:{other}"), "by proxy"),
+        (&here, "127.0.0.2, localhost".to_owned(), "by proxy"),
+        (&here, "127.0.0.1.invalid".to_owned(), "by proxy"),
+        (&here, ",,".to_owned(), "by proxy"),
+        (&named, "localhost".to_owned(), "direct"),
+        (&named, "LocalHost.".to_owned(), "direct"),
+        (&named, ".localhost".to_owned(), "direct"),
+        (&named, format!("a.invalid,localhost:{port}"), "direct"),
+        (&named, format!("localhost:{other}"), "by proxy"),
+        (&named, "host, 127.0.0.1".to_owned(), "by proxy"),
+    ] {
+        let remote = through(&by, "", &list);
+        assert_eq!(text(remote.send(&get(url)).unwrap()), expected, "{url} {list}");
+        assert_eq!(text(upload(&remote, url).unwrap()), expected, "an upload to {url} {list}");
+    }
+    // Nobody answers for these names.
+    for (host, list, is_direct) in [
+        ("a.localhost.invalid", "*.localhost.invalid", true),
+        ("a.b.localhost.invalid", "localhost.invalid", true),
+        ("alocalhost.invalid", "*.localhost.invalid", false),
+        ("dotted.invalid.", "dotted.invalid", true),
+        ("dotted.invalid", "dotted.invalid.", true),
+    ] {
+        let result = through(&by, "", list).send(&get(&format!("http://{host}/")));
+        assert_eq!(result.is_err(), is_direct, "{host} {list}");
     }
 }
 
 #[test]
-fn proxies_of_the_environment() {
-    // A tunnel to nowhere, and an answer to everything else.
-    let proxy = Server::new(|request, _| {
-        Reply::Keep(answer(if request.line.starts_with("CONNECT") { 502 } else { 200 }, "", b""))
-    });
-    let url = format!("http://{}", proxy.address);
-    let (by_http, by_https) =
-        ("http://cache.invalid/ Ok(200)", "https://cache.invalid/ Err(Proxy)");
-    let cases: [(&[&str], &[&str]); 6] = [
-        (&["HTTP_PROXY"], &[by_http]),
-        (&["http_proxy"], &[by_http]),
-        (&["HTTPS_PROXY"], &[by_https]),
-        (&["https_proxy"], &[by_https]),
-        (&["ALL_PROXY"], &[by_http, by_https]),
-        (&["all_proxy"], &[by_http, by_https]),
-    ];
-    for (at, (names, by_proxy)) in cases.into_iter().enumerate() {
-        let no_proxy = if at % 2 == 0 { "NO_PROXY" } else { "no_proxy" };
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "http::tests::proxies::in_an_environment",
-                "--ignored",
-                "--nocapture",
-            ])
-            .env_clear()
-            .envs(names.iter().map(|name| (name, &url)))
-            .env(no_proxy, "other.invalid, direct.invalid")
-            .output()
-            .unwrap();
-        let output = String::from_utf8(output.stdout).unwrap();
-        for line in [by_http, by_https] {
-            assert_eq!(output.contains(line), by_proxy.contains(&line), "{names:?}: {output}");
-        }
-        assert!(output.contains("http://direct.invalid/ Err(Unresolved)"), "{names:?}: {output}");
+fn addresses_of_ipv6_that_are_asked_directly() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return;
     }
+    let direct = Server::new_at("[::1]:0", |_, _| Reply::Keep(answer(200, "", b"direct")));
+    let proxy = Server::new(|_, _| Reply::Keep(answer(200, "", b"by proxy")));
+    let by = format!("http://{}", proxy.address);
+    let port = direct.address.port();
+    for (list, expected) in [
+        ("::1".to_owned(), "direct"),
+        ("[::1]".to_owned(), "direct"),
+        (format!("[::1]:{port}"), "direct"),
+        ("::/64".to_owned(), "direct"),
+        (format!("[::1]:{}", port ^ 1), "by proxy"),
+        ("[::2]".to_owned(), "by proxy"),
+    ] {
+        let answer = through(&by, "", &list).send(&get(&direct.url("/"))).unwrap();
+        assert_eq!(text(answer), expected, "{list}");
+    }
+}
+
+#[test]
+fn a_setting_that_is_no_proxy_is_refused_where_it_is_needed() {
+    let server = Server::new(|_, _| Reply::Keep(answer(200, "", b"direct")));
+    for value in ["::garbage::", "ftp://127.0.0.1:1", "http://", "http://me:pass-word@:x", "a b"] {
+        for result in [
+            through(value, "", "").send(&get(&server.url("/"))),
+            upload(&through(value, "", ""), &server.url("/")),
+        ] {
+            let error = failure(result);
+            assert_eq!(error.kind, HttpErrorKind::Proxy, "{value}: {error:?}");
+            assert!(error.detail.contains("HTTP_PROXY"), "{value}: {error:?}");
+            assert!(!error.detail.contains("pass-word"), "{value}: {error:?}");
+        }
+        for remote in [through("", value, ""), through(value, "", "127.0.0.1")] {
+            assert_eq!(text(remote.send(&get(&server.url("/"))).unwrap()), "direct", "{value}");
+        }
+    }
+    // Without a scheme it is one of HTTP.
+    let proxy = Server::new(|_, _| Reply::Keep(answer(200, "", b"by proxy")));
+    let remote = through(&format!("me:pass-word@{}", proxy.address), "", "");
+    assert_eq!(text(remote.send(&get("http://cache.invalid/")).unwrap()), "by proxy");
 }
 
 fn upload(remote: &HttpRemote, url: &str) -> Result<HttpResponse<HttpBody>, HttpError> {
@@ -132,7 +189,7 @@ fn tls_through_a_tunnel() {
     let server = super::tls::issued(&authority, "localhost");
     let proxy = tunnel_to(server.address);
     let https = format!("http://{}", proxy.address);
-    let proxies = Proxies::Fixed(FixedProxies { https, ..FixedProxies::default() });
+    let proxies = Proxies { https, ..Proxies::default() };
     let root_certificates = vec![authority.pem().into_bytes()];
     let remote = HttpRemote::new(Options { proxies, root_certificates, ..options() }).unwrap();
     assert_eq!(text(remote.send(&get("https://localhost/x")).unwrap()), "secure");
