@@ -3,11 +3,11 @@
 //! Works beside any number of stores, restores and other cleans. One damaged object is reported
 //! and passed over; only what makes it impossible to know what is needed stops the collection.
 
-use crate::collect::{self, References, Rules, Swept};
+use crate::collect::{self, Inventory, References, Rules, Swept};
 use crate::error::Error;
 use crate::retention::{self, Limits};
 use crate::survey::Survey;
-use btdt_ports::{Environment, Leftovers, LockMode, Objects, Records};
+use btdt_ports::{AsideObject, Environment, Leftovers, LockMode, Objects, Records};
 
 /// What to clean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub struct Summary {
     pub kept: u64,
     /// Stored size in bytes of what is left, shared objects counted once.
     pub kept_bytes: u64,
+    /// Stored size in bytes of all objects that are left, those that are set aside included and
+    /// whether anything refers to them or not. Rather too much than too little where others are at
+    /// work: what they bring back meanwhile is counted at both places.
+    pub occupied_bytes: u64,
     /// Entries that were removed because they are damaged; not among `removed`.
     pub damaged: u64,
     /// The collection of objects that nothing refers to; `None` where it was not safe.
@@ -53,8 +57,9 @@ pub fn clean<O: Objects, R: Records>(
         && first.set_aside > 0
     {
         let request = Request { limits: Limits::default(), ..*request };
-        let second = pass(&request, objects, records, environment)?.swept.unwrap_or_default();
-        summary.swept = Some(first.followed_by(second));
+        let second = pass(&request, objects, records, environment)?;
+        summary.occupied_bytes = second.occupied_bytes;
+        summary.swept = Some(first.followed_by(second.swept.unwrap_or_default()));
     }
     Ok(summary)
 }
@@ -105,5 +110,14 @@ fn pass<O: Objects, R: Records>(
         let swept = collect::sweep(objects, &aside, &references, &live, rules, environment)?;
         summary.swept = Some(swept);
     }
+    let freed = summary.swept.map_or(0, |swept| swept.deleted_bytes);
+    summary.occupied_bytes = occupied(&live, &aside).saturating_sub(freed);
     Ok(summary)
+}
+
+/// What these objects take, in bytes.
+fn occupied(live: &Inventory, aside: &[AsideObject]) -> u64 {
+    let live = live.values().map(|object| object.stored_size);
+    let aside = aside.iter().map(|object| object.stored_size);
+    live.chain(aside).fold(0, u64::saturating_add)
 }

@@ -184,7 +184,7 @@ pub fn sweep<O: Objects>(
         .filter(|object| now.seconds_since(object.sweep.began()) >= rules.time_aside())
         .collect();
     swept.deleted = objects.discard(&expired).map_err(Error::deleting)?;
-    swept.deleted_bytes = expired.iter().map(|object| object.stored_size).sum();
+    swept.deleted_bytes = least_sum(&expired, swept.deleted);
 
     let sweep = SweepId::new(now, environment.random());
     for kind in [ObjectKind::Manifest, ObjectKind::Chunk] {
@@ -200,6 +200,14 @@ pub fn sweep<O: Objects>(
         swept.set_aside_bytes += unused.iter().map(|object| object.stored_size).sum::<u64>();
     }
     Ok(swept)
+}
+
+/// What so many of these objects take at least, in bytes. Another process may have brought some of
+/// them back, and nobody shall rely on room that is not there.
+fn least_sum(objects: &[AsideObject], count: u64) -> u64 {
+    let mut sizes: Vec<u64> = objects.iter().map(|object| object.stored_size).collect();
+    sizes.sort_unstable();
+    sizes.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX)).sum()
 }
 
 fn is_garbage(object: &ObjectInfo, now: Timestamp, rules: Rules) -> bool {

@@ -26,13 +26,13 @@ const SIZE_UNITS: [(&str, u64); 20] = [
     ("eib", 1 << 60),
 ];
 
-/// Units that are so large that they would only make the table longer.
-const LARGE_SIZE_UNITS: [(&str, u64); 6] = [
+/// Units that are so large that they would only make the table longer. There is no `e`: `1e3` is a
+/// thousand for whoever writes it, and not an exabyte and three bytes.
+const LARGE_SIZE_UNITS: [(&str, u64); 5] = [
     ("p", 1000_u64.pow(5)),
     ("pb", 1000_u64.pow(5)),
     ("pi", 1 << 50),
     ("pib", 1 << 50),
-    ("e", 1000_u64.pow(6)),
     ("eb", 1000_u64.pow(6)),
 ];
 
@@ -46,6 +46,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         return Err("a size is needed, for example 500MiB or 10GB".to_owned());
     }
     let mut total: u64 = 0;
+    let mut ended = false;
     while !rest.is_empty() {
         let (digits, after) = split(rest, |character| character.is_ascii_digit());
         if digits.is_empty() {
@@ -57,6 +58,13 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         let bytes = unit_size(unit).ok_or_else(|| {
             format!("unknown unit {unit:?}; known are B, kB, MB, GB, TB, PB, EB and KiB, MiB, GiB, TiB, PiB, EiB")
         })?;
+        // Bytes come last, if there are any: in `1 000 000` the blanks mean something else.
+        if ended {
+            return Err(format!(
+                "each part of the sum {text:?} but the last needs a unit, for example 1GiB 200MiB"
+            ));
+        }
+        ended = unit.is_empty();
         let part = number.checked_mul(bytes).ok_or_else(too_large)?;
         total = total.checked_add(part).ok_or_else(too_large)?;
         rest = after.trim_start();
@@ -132,6 +140,7 @@ mod tests {
             ("1GB", 1_000_000_000),
             ("1Gi 200Mi", (1 << 30) + (200 << 20)),
             ("1gi200mi1", (1 << 30) + (200 << 20) + 1),
+            ("2EB 1Pi", 2_000_000_000_000_000_000 + (1 << 50)),
             (" 7 kB ", 7000),
             ("15EiB 1023PiB", u64::MAX - ((1 << 50) - 1)),
             ("18446744073709551615", u64::MAX),
@@ -143,6 +152,10 @@ mod tests {
     #[test]
     fn sizes_that_are_refused() {
         for text in ["", " ", "GiB", "-1", "1.5GiB", "1 parsec", "16EiB", "18446744073709551616"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+        // Numbers as computers write them, and as people group them.
+        for text in ["1e", "1E", "1e3", "1e30", "1e3B", "1 e", "1 000 000", "5 3GiB"] {
             assert!(parse_size(text).is_err(), "{text}");
         }
     }

@@ -1,12 +1,13 @@
 //! The caches of the configuration, opened.
 
 use crate::config::{CacheConfig, CacheLocation, CleanupConfig};
+use crate::metered::Metered;
+use crate::room::{Reservation, Room};
 use btdt_host_runtime::clock;
-use btdt_host_runtime::engine::{LocalCache, NamedCaches, SharedObjects};
+use btdt_host_runtime::engine::{HostObjects, LocalCache, NamedCaches, SharedObjects};
 use btdt_host_runtime::storage::{FilesystemStorage, MemoryStorage, OpenError};
-use btdt_ports::{HeldLock, LockMode};
+use btdt_ports::{HeldLock, IoError, LockMode, ObjectKind, Records};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A cache that cannot be opened.
@@ -27,45 +28,56 @@ pub(crate) struct Cache {
     pub local: LocalCache,
     /// What a cleanup removes.
     pub cleanup: CleanupConfig,
-    /// Largest size in bytes.
-    quota: Option<u64>,
-    /// Size in bytes: as it was at the last cleanup, and what has been stored since.
-    size: AtomicU64,
+    /// What of its quota is taken.
+    pub room: Arc<Room>,
     /// Held as long as the server runs: clients store with many requests, between which no lock
     /// would be held, and whoever cleans has to know that others are at work.
     _in_use: Option<Mutex<HeldLock>>,
 }
 
 impl Cache {
+    fn new<S>(storage: S, config: &CacheConfig) -> Self
+    where
+        S: HostObjects + Records + Clone + Send + Sync + 'static,
+    {
+        let room = Arc::new(Room::new(config.quota));
+        let objects = Metered::new(storage.clone(), Arc::clone(&room));
+        let local = LocalCache { objects: Arc::new(objects), records: Arc::new(storage) };
+        let in_use = local.objects.lock(LockMode::Shared).map(Mutex::new);
+        Cache { local, cleanup: config.cleanup.clone(), room, _in_use: in_use }
+    }
+
     /// Whether nothing more is taken until a cleanup has made room.
     pub(crate) fn is_full(&self) -> bool {
-        self.quota.is_some_and(|quota| self.size() >= quota)
-    }
-
-    /// Size in bytes, as far as it is known.
-    pub(crate) fn size(&self) -> u64 {
-        self.size.load(Ordering::Relaxed)
-    }
-
-    /// Whether there is room for so many bytes more, which then counts as used.
-    fn reserve(&self, bytes: u64) -> bool {
-        let quota = self.quota.unwrap_or(u64::MAX);
-        let grown = |size: u64| Some(size.saturating_add(bytes)).filter(|size| *size <= quota);
-        self.size.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_ok()
+        self.room.is_full()
     }
 
     /// Notes that of room that was reserved so much has been used.
     pub(crate) fn use_room(&self, reserved: u64, used: u64) {
-        let settle = |size: u64| Some(size.saturating_sub(reserved).saturating_add(used));
-        let _ = self.size.fetch_update(Ordering::Relaxed, Ordering::Relaxed, settle);
+        self.room.use_room(reserved, used);
     }
 
-    /// Notes the size that a cleanup found. What was stored since it began, when the size was
-    /// `before`, it may not have seen.
-    pub(crate) fn measured(&self, before: u64, found: u64) {
-        let settle = |size: u64| Some(found.saturating_add(size.saturating_sub(before)));
-        let _ = self.size.fetch_update(Ordering::Relaxed, Ordering::Relaxed, settle);
+    /// Finds out how much there is already, where that matters: the first cleanup may take long,
+    /// and what is stored before it ends counts as well.
+    fn measure(&self) -> Result<(), IoError> {
+        if self.room.is_limited() {
+            let count = self.room.begin_count();
+            self.room.counted(count, size(&self.local.objects)?);
+        }
+        Ok(())
     }
+}
+
+/// Stored size of all objects, in bytes, whether they are live or set aside.
+fn size(objects: &SharedObjects) -> Result<u64, IoError> {
+    // Set aside first: what is brought back in between is counted twice and not left out.
+    let mut size = objects.list_aside()?.iter().map(|object| object.stored_size).sum::<u64>();
+    for kind in [ObjectKind::Manifest, ObjectKind::Chunk] {
+        for shard in 0..=u8::MAX {
+            size += objects.list(kind, shard)?.iter().map(|object| object.stored_size).sum::<u64>();
+        }
+    }
+    Ok(size)
 }
 
 /// All caches by their names.
@@ -79,26 +91,22 @@ impl Caches {
     pub(crate) fn open(configured: &BTreeMap<String, CacheConfig>) -> Result<Self, CacheError> {
         let mut caches = BTreeMap::new();
         for (name, config) in configured {
-            let local = match &config.location {
-                CacheLocation::InMemory => LocalCache::new(MemoryStorage::new(clock::now)),
+            let cache = match &config.location {
+                CacheLocation::InMemory => Cache::new(MemoryStorage::new(clock::now), config),
                 CacheLocation::Filesystem(path) => {
                     let storage = FilesystemStorage::open(path).map_err(|error| CacheError {
                         name: name.clone(),
                         place: path.display().to_string(),
                         error,
                     })?;
-                    LocalCache::new(storage)
+                    Cache::new(storage, config)
                 }
             };
-            let in_use = local.objects.lock(LockMode::Shared).map(Mutex::new);
-            let cleanup = config.cleanup.clone();
-            let cache = Cache {
-                local,
-                cleanup,
-                quota: config.quota,
-                size: AtomicU64::new(0),
-                _in_use: in_use,
-            };
+            // It can still be read as far as it goes.
+            if let Err(error) = cache.measure() {
+                let what = "Nothing is stored until a cleanup has found out the size of the cache";
+                tracing::error!(cache = name, %error, "{what}");
+            }
             caches.insert(name.clone(), cache);
         }
         Ok(Caches(caches))
@@ -113,9 +121,14 @@ impl Caches {
     /// not allow it.
     pub(crate) fn reserve(&self, objects: &SharedObjects, bytes: u64) -> Option<u64> {
         match self.owner(objects) {
-            Some((_, cache)) => cache.reserve(bytes).then_some(bytes),
+            Some((_, cache)) => cache.room.reserve(bytes).then_some(bytes),
             None => Some(0),
         }
+    }
+
+    /// The same, but the room is free again unless it is [released](Reservation::release) for use.
+    pub(crate) fn hold(&self, objects: &SharedObjects, bytes: u64) -> Option<Reservation> {
+        self.owner(objects)?.1.room.hold(bytes)
     }
 
     /// Gives back room that was reserved.

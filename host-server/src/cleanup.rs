@@ -26,7 +26,7 @@ pub(crate) async fn run(service: Arc<Service>, caches: Arc<Caches>, interval: Du
 
 fn clean(service: &Service, name: &str, cache: &Cache) {
     let began = clock::instant();
-    let size_before = cache.size();
+    let count = cache.room.begin_count();
     let cleaned = match ask(service, cache) {
         Ok(Ok(summary)) => summary,
         Ok(Err(error)) => {
@@ -40,7 +40,7 @@ fn clean(service: &Service, name: &str, cache: &Cache) {
         }
     };
     let evicted = cleaned.removed + cleaned.damaged;
-    cache.measured(size_before, cleaned.kept_bytes);
+    cache.room.counted(count, cleaned.occupied_bytes);
     let measured = Cleaned { evicted, entries: cleaned.kept, size: cleaned.kept_bytes };
     service.metrics.cleaned(name, Some(measured));
     let deleted_bytes = cleaned.swept.map_or(0, |swept| swept.deleted_bytes);
@@ -50,6 +50,7 @@ fn clean(service: &Service, name: &str, cache: &Cache) {
         damaged = cleaned.damaged,
         entries = cleaned.kept,
         bytes = cleaned.kept_bytes,
+        occupied_bytes = cleaned.occupied_bytes,
         deleted_bytes,
         milliseconds = began.elapsed().as_secs_f64() * 1000.0,
         "Cleaned the cache"

@@ -16,11 +16,13 @@ impl Environment for ServerEnvironment {
         random::random()
     }
 
+    /// What the core says has keys in it and other words of clients, so it is a field of its own:
+    /// as the message, it could look like other fields.
     fn log(&self, severity: Severity, message: &str) {
         match severity {
-            Severity::Debug => tracing::debug!("{message}"),
-            Severity::Warning => tracing::warn!("{message}"),
-            Severity::Error => tracing::error!("{message}"),
+            Severity::Debug => tracing::debug!(said = message),
+            Severity::Warning => tracing::warn!(said = message),
+            Severity::Error => tracing::error!(said = message),
         }
     }
 }

@@ -2,19 +2,22 @@
 //!
 //! [`arguments`] is what users type, [`config`] what they configure, [`tls`] what connections are
 //! encrypted with, [`logging`] what they read while it runs. [`server`] loads it all and ends it in
-//! good order, [`service`] answers requests, [`cleanup`] cleans, [`metrics`] counts. Nothing about
-//! caches is decided here.
+//! good order, [`service`] answers requests, [`cleanup`] cleans, [`room`] and [`metered`] keep to the
+//! quotas, [`metrics`] counts. Nothing about caches is decided here.
 
 pub mod arguments;
 mod caches;
 mod cleanup;
+mod complaints;
 pub mod config;
 mod environment;
 pub mod health_check;
 pub mod logging;
+mod metered;
 mod metrics;
 mod pages;
 mod printer;
+mod room;
 mod server;
 mod service;
 pub mod tls;

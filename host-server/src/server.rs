@@ -2,19 +2,22 @@
 
 use crate::caches::Caches;
 use crate::cleanup;
+use crate::complaints::Complaints;
 use crate::config::{AuthConfig, Config, Loaded};
 use crate::environment::ServerEnvironment;
 use crate::metrics::Metrics;
 use crate::service::connection::Acceptor;
 use crate::service::{self, Service};
-use crate::tls::Tls;
+use crate::tls::{Tls, TlsError};
+use crate::watched::Change;
 use btdt_host_runtime::auth::{self, KeyOrigin, KeyRing, RevocationList};
 use btdt_host_runtime::clock;
-use btdt_host_runtime::engine::{Core, CoreError, Surroundings};
+use btdt_host_runtime::engine::{Core, CoreError, SharedMemory, Surroundings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
+use std::net::ToSocketAddrs;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,7 +53,7 @@ impl crate::Service for Server {
         }
         public_keys(keys)?;
         revocations(keys)?;
-        Ok(())
+        check_addresses(&loaded.config.bind_addrs)
     }
 
     fn start(&self, loaded: &Loaded, tls: Option<Tls>) -> Result<(), String> {
@@ -82,6 +85,9 @@ impl Server {
             environment: Arc::new(ServerEnvironment),
             caches: Some(Arc::clone(&caches) as _),
             authority: Some(authority),
+            memory: Some(SharedMemory::for_instances_of(
+                usize::try_from(config.limits.core_memory).unwrap_or(usize::MAX),
+            )),
         };
         let metrics = Arc::new(Metrics::new());
         let service = Service::new(config, Arc::clone(&caches), surroundings, metrics, self.load);
@@ -157,6 +163,18 @@ fn revocations(config: &AuthConfig) -> Result<RevocationList, String> {
     }
 }
 
+/// Whether the names of these addresses are known here. Whether they are free does not matter: the
+/// server may be running.
+fn check_addresses(addresses: &[String]) -> Result<(), String> {
+    for address in addresses {
+        let failed = |error: io::Error| format!("Could not listen on {address}: {error}");
+        if address.to_socket_addrs().map_err(failed)?.next().is_none() {
+            return Err(format!("Could not listen on {address}: it has no address"));
+        }
+    }
+    Ok(())
+}
+
 async fn listen(config: &Config, encrypted: bool) -> Result<Vec<TcpListener>, String> {
     let mut listeners = Vec::new();
     for address in &config.bind_addrs {
@@ -173,23 +191,64 @@ async fn listen(config: &Config, encrypted: bool) -> Result<Vec<TcpListener>, St
 
 /// Takes over certificates and revocations that have changed, for ever.
 async fn look(tls: Option<Arc<Tls>>, revoked: Arc<RevocationList>) {
+    let mut looks = Looks::default();
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         let (tls, revoked) = (tls.clone(), Arc::clone(&revoked));
         // Files may be on a volume that hangs.
         let looked = tokio::task::spawn_blocking(move || {
-            use crate::watched::Change;
-            match tls.map(|tls| tls.check()) {
-                Some(Ok(Change::Replaced)) => tracing::info!("Took over a new certificate"),
-                Some(Err(error)) => tracing::error!(%error, "The old certificate stays in use"),
-                Some(Ok(Change::None)) | None => {}
+            let now = clock::instant();
+            if let Some(tls) = tls {
+                looks.certificate(tls.check(), tls.is_current(), now);
             }
-            if let Err(error) = revoked.reload() {
-                tracing::error!(%error, "The old revocations stay in use");
-            }
+            looks.revocations(revoked.reload(), now);
+            looks
         });
-        if looked.await.is_err() {
+        looks = looked.await.unwrap_or_else(|_| {
             tracing::error!("Looking at certificate and revocations failed unexpectedly");
+            Looks::default()
+        });
+    }
+}
+
+/// What was said about the files that are looked at.
+#[derive(Default)]
+struct Looks {
+    certificate: Complaints,
+    revocations: Complaints,
+}
+
+impl Looks {
+    fn certificate(&mut self, checked: Result<Change, TlsError>, is_current: bool, now: Instant) {
+        match checked {
+            Ok(Change::Replaced) => {
+                self.certificate.end();
+                tracing::info!("Took over a new certificate");
+            }
+            Ok(Change::None) if is_current && self.certificate.end() => {
+                tracing::info!("The certificate can be read again");
+            }
+            // Files that can be read and are of no use are told only once.
+            Ok(Change::None) => {}
+            Err(error) => {
+                if self.certificate.is_due(&error.to_string(), now) {
+                    tracing::error!(%error, "The old certificate stays in use");
+                }
+            }
+        }
+    }
+
+    fn revocations<E: std::fmt::Display>(&mut self, loaded: Result<usize, E>, now: Instant) {
+        match loaded {
+            Ok(entries) if self.revocations.end() => {
+                tracing::info!(entries, "The list of revocations can be read again");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                if self.revocations.is_due(&error.to_string(), now) {
+                    tracing::error!(%error, "The old revocations stay in use");
+                }
+            }
         }
     }
 }
@@ -213,5 +272,83 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LogConfig;
+    use crate::logging;
+    use std::io::Write;
+    use std::sync::{Mutex, PoisonError};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged by `log`, without times.
+    fn logged(log: impl FnOnce()) -> Vec<String> {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = logging::subscriber(&LogConfig::default(), false, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = lines.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let message = |line: &str| line.split_once(' ').map(|(_, rest)| rest.to_owned());
+        text.lines().filter_map(message).collect()
+    }
+
+    #[test]
+    fn a_file_that_stays_broken_is_told_once_and_then_hourly() {
+        let start = clock::instant();
+        let look = |index: u64| start + LOOK_INTERVAL * u32::try_from(index).unwrap_or(u32::MAX);
+        let said = logged(|| {
+            let mut looks = Looks::default();
+            looks.revocations(Ok::<_, io::Error>(2), look(0));
+            // Two hours, and a little.
+            for index in 1..=2 * 720 + 2 {
+                looks.revocations(Err(io::Error::other("gone")), look(index));
+            }
+            for index in 2000..2010 {
+                looks.revocations(Ok::<_, io::Error>(3), look(index));
+            }
+            looks.revocations(Err(io::Error::other("gone")), look(2010));
+        });
+        let gone = "ERROR The old revocations stay in use error=gone";
+        let back = "INFO  The list of revocations can be read again entries=3";
+        assert_eq!(said, [gone, gone, gone, back, gone]);
+    }
+
+    #[test]
+    fn a_certificate_that_stays_away_is_told_once() {
+        let missing = || {
+            let error = io::ErrorKind::NotFound.into();
+            Err(TlsError::Unreadable { path: "tls.crt".into(), error })
+        };
+        let now = clock::instant();
+        let said = logged(|| {
+            let mut looks = Looks::default();
+            for _ in 0..3 {
+                looks.certificate(missing(), true, now);
+            }
+            looks.certificate(Ok(Change::None), false, now);
+            looks.certificate(Ok(Change::None), true, now);
+            looks.certificate(Ok(Change::None), true, now);
+            looks.certificate(missing(), true, now);
+            looks.certificate(Ok(Change::Replaced), true, now);
+        });
+        let levels: Vec<&str> = said.iter().map(|line| &line[..5]).collect();
+        assert_eq!(levels, ["ERROR", "INFO ", "ERROR", "INFO "], "{said:?}");
     }
 }

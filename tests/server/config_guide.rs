@@ -122,6 +122,9 @@ fn deployments_are_yaml() {
             for document in documents {
                 let document = document.unwrap_or_else(|error| panic!("{path:?}: {error}"));
                 assert!(!document.api_version.is_empty() && !document.kind.is_empty());
+                // `kubectl apply -f` of the directory must not replace those of the user.
+                let is_applied = path.extension().is_some_and(|ending| ending != "example");
+                assert!(!is_applied || document.kind != "Secret", "{path:?}");
                 found += 1;
             }
         }

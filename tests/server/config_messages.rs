@@ -120,7 +120,7 @@ fn wrong_values_say_what_would_be_right() {
         ),
         (
             "[limits]\nmax_transfers = '5'",
-            "2: limits.max_transfers: a whole number from 1 to 1000000 was expected, this is \"5\"",
+            "2: limits.max_transfers: a whole number from 1 to 4096 was expected, this is \"5\"",
         ),
         (
             "[log]\nformat = 'JSON'",
@@ -240,7 +240,7 @@ fn variables_are_named() {
         ("BTDT_ENABLE_API_DOCS", "maybe", "true or false was expected, this is \"maybe\""),
         ("BTDT_BIND_ADDRS", "", "at least one address is needed, for example '0.0.0.0:8707'"),
         ("BTDT_CACHES", "x", "this is a table: set BTDT_CACHES__KEY for each of its keys"),
-        ("BTDT_LIMITS__MAX_TRANSFERS", "many", "a whole number from 1 to 1000000 was expected"),
+        ("BTDT_LIMITS__MAX_TRANSFERS", "many", "a whole number from 1 to 4096 was expected"),
     ] {
         let text = about_variables(&[(name, value)]);
         assert!(text.starts_with(&format!("{name}: ")), "{text}");

@@ -3,9 +3,9 @@
 use btdt_server::config::TlsConfig;
 use btdt_server::tls::Tls;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread::JoinHandle;
 use tempfile::TempDir;
 
@@ -85,6 +85,55 @@ fn check_config_and_start_refuse_what_is_wrong() {
         assert!(message.contains("\nthere is no key to check tokens with"), "{message}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn check_config_refuses_what_start_could_not_use() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::os::unix::fs::symlink("nowhere", path("link")).unwrap();
+    let (key, file) = (path("key.pem"), path("config.toml"));
+    for (lines, expected) in [
+        (
+            "bind_addrs = ['name.invalid:0']".to_owned(),
+            "Error: Could not listen on name.invalid:0: ".to_owned(),
+        ),
+        (
+            "[limits]\nmax_transfers = 1000000".to_owned(),
+            "limits.max_transfers: a whole number from 1 to 4096 was expected".to_owned(),
+        ),
+        (
+            format!("[caches]\na = {{ type = 'Filesystem', path = '{}' }}", path("link/cache")),
+            format!("the symbolic link {} leads to a place that does not exist", path("link")),
+        ),
+    ] {
+        fs::write(&file, format!("auth_private_key = '{key}'\n{lines}\n")).unwrap();
+        for command in ["check-config", "start"] {
+            let output = server(&[command], &[("BTDT_SERVER_CONFIG_FILE", &file)]);
+            assert_eq!(output.status.code(), Some(1), "{command}: {output:?}");
+            let message = text(&output.stderr);
+            assert!(message.contains(&expected), "{command}: {message}");
+        }
+    }
+    // The largest number works.
+    fs::write(
+        &file,
+        format!(
+            "bind_addrs = ['127.0.0.1:0']\nauth_private_key = '{key}'\n[limits]\nmax_transfers = 4096\n"
+        ),
+    )
+    .unwrap();
+    let mut started = Command::new(env!("CARGO_BIN_EXE_btdt-server"))
+        .env_clear()
+        .env("BTDT_SERVER_CONFIG_FILE", &file)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(started.stdout.take().unwrap()).lines();
+    let listens = lines.any(|line| line.is_ok_and(|line| line.contains("Listening")));
+    started.kill().unwrap();
+    started.wait().unwrap();
+    assert!(listens);
 }
 
 #[test]

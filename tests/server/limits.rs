@@ -281,6 +281,39 @@ fn log_lines_cannot_be_forged() {
     }
 }
 
+#[test]
+fn a_key_cannot_forge_fields_of_the_log() {
+    let key = "a WARN forged request_id=deadbeef status=200 \" x=\\";
+    for format in ["text", "json"] {
+        let setup = Setup::new(&format!("[log]\nformat = '{format}'"));
+        let server = setup.start();
+        let cache = server.cache("default");
+        setup.random_tree("tree", 1, 100);
+        let stored = setup.btdt(&["store", "-c", &cache, "-a", "token", "-k", key, "tree"]);
+        assert_eq!(stored.status.code(), Some(0), "{stored:?}");
+        let manifests: Vec<String> =
+            setup.cache_files().into_iter().filter(|file| file.starts_with("manifests/")).collect();
+        assert_eq!(manifests.len(), 1);
+        fs::remove_file(setup.path("cache").join(&manifests[0])).unwrap();
+        let restored = setup.btdt(&["restore", "-c", &cache, "-a", "token", "-k", key, "again"]);
+        assert_eq!(restored.status.code(), Some(4), "{restored:?}");
+        server.await_log("deadbeef");
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains("deadbeef")).unwrap();
+        if format == "json" {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(value["said"].as_str().unwrap().contains(key), "{line}");
+            assert_eq!((value.get("status"), value.get("request_id")), (None, None));
+        } else {
+            let (_, said) = line.split_once("WARN  said=\"").unwrap();
+            let said = said.strip_suffix('"').unwrap();
+            assert!(said.contains("forged request_id=deadbeef status=200 \\\" x=\\\\"), "{line}");
+            let inside = said.replace("\\\\", "").replace("\\\"", "");
+            assert!(!inside.contains(['"', '\\']), "the quotes end only with the line: {line}");
+        }
+    }
+}
+
 struct Nowhere;
 
 impl Environment for Nowhere {

@@ -16,6 +16,7 @@ mod guide;
 mod interop;
 mod limits;
 mod openapi;
+mod quota;
 mod serving;
 mod shared;
 mod shutdown;

@@ -132,15 +132,16 @@ fn an_interrupted_store_continues() {
     store.kill().unwrap();
     store.wait().unwrap();
     until(|| server.running() == 0);
-    let first = server.chunks_sent("201");
-    assert_eq!(setup.chunk_files().len() as u64, first);
+    // One that arrived whole is kept, even if nobody was there any more to be told.
+    let answered = server.chunks_sent("201");
+    assert!(setup.chunk_files().len() as u64 >= answered);
     let cache = server.cache("default");
     let arguments = ["-c", &cache, "-a", "token", "-k", "k"];
     let stored = setup.btdt(&[&["store"], &arguments[..], &["tree"]].concat());
     assert_eq!(stored.status.code(), Some(0), "{stored:?}");
-    assert_eq!(server.chunks_sent("201"), setup.chunk_files().len() as u64);
     assert_eq!(server.chunks_sent("204"), 0, "something was sent twice");
-    assert!(first < setup.chunk_files().len() as u64);
+    let (sent, all) = (server.chunks_sent("201") - answered, setup.chunk_files().len() as u64);
+    assert!(0 < sent && sent + answered <= all, "{answered}, then {sent} of {all}");
     let restored = setup.btdt(&[&["restore"], &arguments[..], &["again"]].concat());
     assert_eq!(restored.status.code(), Some(0), "{restored:?}");
     assert!(crate::support::same_files(&setup.path("tree"), &setup.path("again")));

@@ -148,6 +148,39 @@ fn keys_that_a_token_may_not_read_are_not_seen() {
 }
 
 #[test]
+fn each_key_that_is_found_is_authorized_once() {
+    let server = Server::new();
+    let keys: Vec<String> = (0..40).map(|index| format!("ci/{index:02}")).collect();
+    for key in &keys {
+        server.store_file(key, b"content");
+    }
+    let asked = |query: &str, token: &str| {
+        server.authority.asked.take();
+        let reply = server.send(&call("GET", &format!("/api/caches/main?{query}")).token(token));
+        (reply.status, server.authority.asked.take())
+    };
+    let each_once = |asked: &[Option<String>]| {
+        let of = |key: &String| asked.iter().filter(|other| other.as_ref() == Some(key)).count();
+        keys.iter().all(|key| of(key) == 1)
+    };
+    // None is allowed.
+    let prefixes = "key=ci/07&prefix=ci/0&prefix=ci/&prefix=c&prefix=ci/1&prefix=";
+    let (status, keys_asked) = asked(prefixes, "key=x");
+    assert!(status == 403 && each_once(&keys_asked), "{status} {keys_asked:?}");
+    assert_eq!(keys_asked.len(), keys.len() + 5);
+    // All are allowed and none is wanted, which is another thing than none being there.
+    let not: String = keys.iter().map(|key| format!("&not={key}")).collect();
+    let (status, keys_asked) = asked(&format!("{prefixes}{not}"), "all");
+    assert!(status == 204 && each_once(&keys_asked), "{status} {keys_asked:?}");
+    // What was unusable below one prefix is not tried again, and others still are.
+    let (status, keys_asked) = asked("prefix=ci/3&prefix=ci/2&prefix=ci&not=ci/39", "key=ci/2");
+    assert_eq!((status, keys_asked.len()), (200, 3 + 10 + 10));
+    // Whoever may read only what is not wanted may learn that there is nothing else.
+    let (status, _) = asked("prefix=ci/&not=ci/05", "key=ci/05");
+    assert_eq!(status, 204);
+}
+
+#[test]
 fn one_key_that_a_token_may_not_write_refuses_the_whole() {
     let server = Server::new();
     let put = |query: &str| {

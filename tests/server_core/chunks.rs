@@ -47,6 +47,8 @@ fn ranges() {
         ("bytes=-4".to_owned(), size - 4, size - 1),
         (format!("bytes=-{max}0"), 0, size - 1),
         (format!("bytes=1-{max}9"), 1, size - 1),
+        ("BYTES=0-1".to_owned(), 0, 1),
+        ("Bytes=-1".to_owned(), size - 1, size - 1),
     ] {
         let reply = get(&range);
         assert_eq!(reply.status, 206, "{range}");
@@ -70,11 +72,30 @@ fn ranges() {
         "bytes=1-b",
         "bytes=+1-2",
         "bytes=é-",
+        "bytes =0-1",
     ] {
         let reply = get(range);
         assert_eq!((reply.status, bytes(&reply).len()), (200, size), "{range}");
     }
     server.expect(200, &call("HEAD", &url(digest)).header("range", "bytes=0-0"));
+}
+
+#[test]
+fn a_range_on_a_condition_is_ignored_because_none_can_hold() {
+    let server = Server::new();
+    let (digest, stored) = chunk(b"content");
+    server.expect(201, &call("PUT", &url(digest)).bytes(stored.clone()));
+    let get = call("GET", &url(digest)).header("range", "bytes=0-1");
+    let reply = server.expect(206, &get);
+    let weak = header(&reply, "etag").unwrap().to_owned();
+    let strong = weak.strip_prefix("W/").unwrap();
+    for condition in [&weak, strong, "\"other\"", "", "Wed, 21 Oct 2015 07:28:00 GMT"] {
+        let reply = server.expect(200, &get.clone().header("if-range", condition));
+        assert_eq!(bytes(&reply), stored, "{condition}");
+        // Nor can such a range be unsatisfiable.
+        let far = call("GET", &url(digest)).header("range", "bytes=999-");
+        server.expect(200, &far.header("if-range", condition));
+    }
 }
 
 #[test]

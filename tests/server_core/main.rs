@@ -12,5 +12,6 @@ mod fuzzed;
 mod getting;
 mod pages;
 mod putting;
+mod quota;
 mod support;
 mod world;

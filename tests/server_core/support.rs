@@ -106,6 +106,7 @@ pub(crate) fn directory(path: &str) -> Member {
 pub(crate) struct Server {
     pub(crate) shelf: Shelf,
     pub(crate) ambient: Ambient,
+    pub(crate) authority: Plain,
     pub(crate) settings: Settings,
     documentation: Value,
     /// Template, method and status of all answers.
@@ -120,7 +121,14 @@ impl Server {
         let shelf = Shelf { storage: MemoryStorage::new(now), fault: Rc::new(Cell::new(None)) };
         let settings = Settings { api_docs: true, metrics: true, max_manifest: 1 << 20 };
         let documentation = openapi();
-        Server { shelf, ambient, settings, documentation, seen: RefCell::default() }
+        Server {
+            shelf,
+            ambient,
+            authority: Plain::default(),
+            settings,
+            documentation,
+            seen: RefCell::default(),
+        }
     }
 
     pub(crate) fn storage(&self) -> &MemoryStorage {
@@ -154,7 +162,7 @@ impl Server {
         let caches = OneCache(self.shelf.clone());
         let world = World {
             caches: &caches,
-            authority: &Plain,
+            authority: &self.authority,
             archives: &Plans,
             environment: &self.ambient,
             settings: self.settings,

@@ -205,10 +205,15 @@ pub(crate) fn receive_chunk(
 
 /// Tokens say what they allow, in parts separated by `;`: `all`, `op=…`, `cache=…`, `key=…` for a
 /// prefix of keys, `expired`, or one of the faults.
-pub(crate) struct Plain;
+#[derive(Default)]
+pub(crate) struct Plain {
+    /// The keys of all accesses so far.
+    pub(crate) asked: RefCell<Vec<Option<String>>>,
+}
 
 impl Authority for Plain {
     fn authorize(&self, token: &str, accesses: &[Access]) -> Result<Vec<Verdict>, TokenFault> {
+        self.asked.borrow_mut().extend(accesses.iter().map(|access| access.key.clone()));
         match token {
             "malformed" => return Err(TokenFault::Malformed),
             "forged" => return Err(TokenFault::Forged),

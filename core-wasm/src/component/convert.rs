@@ -50,6 +50,7 @@ impl From<clean::Summary> for client::CleanSummary {
             removed: summary.removed,
             kept: summary.kept,
             kept_bytes: summary.kept_bytes,
+            occupied_bytes: summary.occupied_bytes,
             damaged: summary.damaged,
             swept: summary.swept.map(|swept| client::Swept {
                 set_aside: swept.set_aside,

@@ -93,26 +93,29 @@ where
             findings.any()?;
             return Err(Problem::no_cache());
         };
-        let mut tried: BTreeSet<Key> = not.into_iter().collect();
-        for (key, verdict) in keys.into_iter().zip(verdicts) {
-            if verdict == Verdict::Allowed && !tried.contains(&key) {
-                if let Some(response) = self.attempt(&search, &objects, &records, &key)? {
-                    trace.looked_up(cache, method, Lookup::Hit);
-                    return Ok(Answer::Respond(response));
-                }
-                tried.insert(key);
+        let unwanted: BTreeSet<Key> = not.into_iter().collect();
+        for (key, verdict) in keys.iter().zip(verdicts) {
+            if verdict == Verdict::Allowed
+                && !unwanted.contains(key)
+                && let Some(response) = self.attempt(&search, &objects, &records, key)?
+            {
+                trace.looked_up(cache, method, Lookup::Hit);
+                return Ok(Answer::Respond(response));
             }
         }
+        // Each key is authorized once, however many prefixes it has: that costs more than all else.
+        let mut judged: BTreeSet<Key> = keys.into_iter().collect();
         for prefix in prefixes {
             let found = entries::newest(&records, &prefix);
-            let found = found.map_err(|error| self.failed(cache, &error))?;
+            let mut found = found.map_err(|error| self.failed(cache, &error))?;
+            found.retain(|key| judged.insert(key.clone()));
             for keys in found.chunks(AUTHORIZED_AT_ONCE) {
                 let accesses = access::accesses(Operation::Get, cache, keys);
                 let verdicts = self.verdicts(token, &accesses)?;
                 findings.add(&verdicts);
                 for (key, verdict) in keys.iter().zip(verdicts) {
                     if verdict == Verdict::Allowed
-                        && tried.insert(key.clone())
+                        && !unwanted.contains(key)
                         && let Some(response) = self.attempt(&search, &objects, &records, key)?
                     {
                         trace.looked_up(cache, method, Lookup::Hit);

@@ -293,10 +293,20 @@ pub(super) enum Range {
 
 /// The part that is asked for of something of `size` bytes. Several ranges, and what is not a range
 /// of bytes, are ignored, as RFC 9110 allows.
+///
+/// A range that is asked for on a condition is ignored as well: the condition is a strong entity tag
+/// or a date, and the tags here are weak and there are no dates, so it never holds.
 pub(super) fn range(request: &Request, size: u64) -> Range {
-    let Some(range) = request.header("range").and_then(|value| value.strip_prefix("bytes=")) else {
+    if request.values("if-range").next().is_some() {
+        return Range::Whole;
+    }
+    let Some((unit, range)) = request.header("range").and_then(|value| value.split_once('='))
+    else {
         return Range::Whole;
     };
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return Range::Whole;
+    }
     let Some((first, last)) = range.trim().split_once('-') else { return Range::Whole };
     let number = |text: &str| {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

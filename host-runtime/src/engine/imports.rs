@@ -1,6 +1,7 @@
 //! The imports of the core, each passed on to the backend that its handle stands for.
 
 use super::bindings::wit::{environment, objects, records, tree, types};
+use super::memory::MemoryFault;
 use super::resources::{HostState, Opened, SharedObjects, SharedRecords};
 use crate::transfer::{Sink, Source};
 use crate::tree::filesystem::{FilesystemMaterializer, FilesystemPacker, FilesystemTree};
@@ -8,6 +9,7 @@ use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Materializer, ObjectName, Packer,
     Severity, SweepId, Tree,
 };
+use std::sync::Arc;
 use wasmtime::component::Resource;
 
 pub(super) type Outcome<T, E> = wasmtime::Result<Result<T, E>>;
@@ -103,8 +105,17 @@ impl objects::HostObjectStore for HostState {
         digest: types::Digest,
         limit: u64,
     ) -> Outcome<Vec<u8>, types::ObjectFault> {
-        let content = self.table.get(&store)?.get(kind.into(), digest.into(), limit);
-        Ok(content.map_err(Into::into))
+        let objects = Arc::clone(self.table.get(&store)?);
+        let (kind, digest) = (kind.into(), digest.into());
+        // It is in the memory of the host as well, until the core has got it.
+        if self.surroundings.memory.is_some()
+            && let Ok(opened) = objects.open_stored(kind, &digest)
+            && !self.fetched.grow_to(opened.info().raw_size.min(limit) as usize)
+        {
+            self.limiter.refused = Some(MemoryFault::Busy);
+            wasmtime::bail!("there is no memory for an object");
+        }
+        Ok(objects.get(kind, digest, limit).map_err(Into::into))
     }
 
     fn open(

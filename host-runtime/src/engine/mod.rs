@@ -6,12 +6,14 @@
 
 mod bindings;
 mod imports;
+mod memory;
 mod requests;
 mod resources;
 pub mod server;
 mod wasi;
 
 pub use bindings::client;
+pub use memory::{MemoryFault, Share, SharedMemory};
 pub use resources::{
     Cache, HostObjects, Limits, LocalCache, NamedCaches, Opened, SharedEnvironment, SharedObjects,
     SharedRecords, Surroundings,
@@ -52,6 +54,9 @@ pub enum CoreError {
     /// It trapped. What it had to say was logged before.
     #[error("the core stopped unexpectedly ({0})")]
     Trap(String),
+    /// It did not get the memory that the request takes.
+    #[error("the core did not get the memory that it needs ({0:?})")]
+    Memory(MemoryFault),
 }
 
 /// A loaded core component.

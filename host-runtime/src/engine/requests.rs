@@ -2,8 +2,10 @@
 
 use super::bindings::wit::{archive, auth, caches, http, types};
 use super::imports::Outcome;
+use super::memory::MemoryFault;
 use super::resources::HostState;
 use crate::archive::{TarArchive, TarPlan};
+use crate::clock;
 use crate::http::{HttpBody, HttpRemote};
 use crate::transfer::{Sink, Source};
 use btdt_ports::{
@@ -21,7 +23,14 @@ impl auth::Host for HostState {
             wasmtime::bail!("this host has no authority");
         };
         let accesses: Vec<Access> = accesses.into_iter().map(Into::into).collect();
-        Ok(match authority.authorize(&token, &accesses) {
+        let began = clock::instant();
+        let verdicts = authority.authorize(&token, &accesses);
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.ticks_left = self.ticks_left.saturating_sub(took);
+        if self.ticks_left == 0 {
+            wasmtime::bail!("the token took longer to judge than allowed");
+        }
+        Ok(match verdicts {
             Ok(verdicts) => Ok(verdicts.into_iter().map(Into::into).collect()),
             Err(fault) => Err(fault.into()),
         })
@@ -93,7 +102,12 @@ impl archive::HostArchivePlan for HostState {
         plan: Resource<TarPlan>,
         batch: archive::ArchiveBatch,
     ) -> wasmtime::Result<()> {
-        self.table.get_mut(&plan)?.submit(batch.into());
+        let plan = self.table.get_mut(&plan)?;
+        plan.submit(batch.into());
+        if !self.planned.grow_to(plan.approximate_memory()) {
+            self.limiter.refused = Some(MemoryFault::Busy);
+            wasmtime::bail!("there is no memory for the plan of an archive");
+        }
         Ok(())
     }
 

@@ -2,13 +2,13 @@
 
 use super::bindings::client;
 use super::bindings::wit::caches;
+use super::memory::{MemoryLimiter, Share, SharedMemory};
 use crate::http::HttpRemote;
 use crate::transfer::{Sink, Source, StoredForms, StoredObject};
 use crate::tree::filesystem::FilesystemTree;
 use btdt_ports::{Authority, Environment, Objects, Records};
 use std::sync::Arc;
 use wasmtime::component::{Resource, ResourceTable};
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
 
 /// The objects of a cache, for the core and for transfers that pass it by.
 pub trait HostObjects: Objects<Sink = Sink, Source = Source> + StoredForms {}
@@ -75,13 +75,15 @@ pub struct Surroundings {
     pub caches: Option<Arc<dyn NamedCaches>>,
     /// Who decides about tokens; none for a client.
     pub authority: Option<Arc<dyn Authority + Send + Sync>>,
+    /// Memory that it shares with other instances; none for a client, which has what it wants.
+    pub memory: Option<SharedMemory>,
 }
 
 impl Surroundings {
     /// Those of a client.
     #[must_use]
     pub fn of_client(environment: SharedEnvironment) -> Self {
-        Surroundings { environment, caches: None, authority: None }
+        Surroundings { environment, caches: None, authority: None, memory: None }
     }
 }
 
@@ -91,7 +93,8 @@ pub struct Limits {
     /// Bytes of its memory.
     pub memory: usize,
     /// How many ticks of the clock ([`super::Core::tick`]) it may compute for. Time that passes
-    /// inside the host does not count.
+    /// inside the host does not count, except where tokens are judged: how long that takes is up to
+    /// the token, so a millisecond of it counts as a tick.
     pub ticks: u64,
 }
 
@@ -104,16 +107,24 @@ impl Limits {
 pub(super) struct HostState {
     pub(super) table: ResourceTable,
     pub(super) surroundings: Surroundings,
-    pub(super) limiter: StoreLimits,
+    pub(super) limiter: MemoryLimiter,
+    /// For the largest object that it asks for.
+    pub(super) fetched: Share,
+    /// For the archives that it plans.
+    pub(super) planned: Share,
     pub(super) ticks_left: u64,
 }
 
 impl HostState {
     pub(super) fn new(surroundings: Surroundings, limits: Limits) -> Self {
+        let shared = surroundings.memory.as_ref();
+        let host = || Share::of(shared.map(|shared| Arc::clone(&shared.host)));
         HostState {
             table: ResourceTable::new(),
+            limiter: MemoryLimiter::new(limits.memory, shared),
+            fetched: host(),
+            planned: host(),
             surroundings,
-            limiter: StoreLimitsBuilder::new().memory_size(limits.memory).build(),
             ticks_left: limits.ticks,
         }
     }

@@ -1,6 +1,7 @@
 //! What a server asks of the core, with what its answers stand for.
 
 use super::bindings::server as wit;
+use super::memory::Share;
 use super::resources::{HostState, Opened, SharedObjects};
 use super::{CoreError, Session, trap};
 use crate::archive::{TarArchive, TarPlan};
@@ -30,6 +31,8 @@ pub enum Body {
         plan: TarPlan,
         /// How it is to be compressed.
         encoding: Encoding,
+        /// The memory of the plan, to be kept as long as the plan.
+        memory: Share,
     },
     /// A page of the server itself.
     Page(Page),
@@ -97,17 +100,18 @@ impl Session {
     /// Decides a request.
     ///
     /// # Errors
-    /// [`CoreError::Trap`].
+    /// [`CoreError::Trap`], [`CoreError::Memory`].
     pub fn handle(mut self, request: &Request, settings: Settings) -> Result<Answer, CoreError> {
         let server = self.core.btdt_cache_server();
-        let answer = server.call_handle(&mut self.store, request, settings).map_err(trap)?;
-        answered(&mut self.store, answer).map_err(trap)
+        let answer = server.call_handle(&mut self.store, request, settings);
+        let answer = answer.and_then(|answer| answered(&mut self.store, answer));
+        answer.map_err(|error| self.stopped(error))
     }
 
     /// The response to a request, once a small body is there.
     ///
     /// # Errors
-    /// [`CoreError::Trap`].
+    /// [`CoreError::Trap`], [`CoreError::Memory`].
     pub fn with_bytes(
         mut self,
         request: &Request,
@@ -115,15 +119,14 @@ impl Session {
         body: &[u8],
     ) -> Result<Response, CoreError> {
         let server = self.core.btdt_cache_server();
-        let response =
-            server.call_with_bytes(&mut self.store, request, settings, body).map_err(trap)?;
-        responded(&mut self.store, response).map_err(trap)
+        let response = server.call_with_bytes(&mut self.store, request, settings, body);
+        self.response(response)
     }
 
     /// The response to a request, once a chunk is kept or not.
     ///
     /// # Errors
-    /// [`CoreError::Trap`].
+    /// [`CoreError::Trap`], [`CoreError::Memory`].
     pub fn with_chunk(
         mut self,
         request: &Request,
@@ -136,13 +139,13 @@ impl Session {
         };
         let server = self.core.btdt_cache_server();
         let response = server.call_with_chunk(&mut self.store, request, settings, outcome);
-        responded(&mut self.store, response.map_err(trap)?).map_err(trap)
+        self.response(response)
     }
 
     /// Receives an archive, and the response to the request.
     ///
     /// # Errors
-    /// [`CoreError::Trap`].
+    /// [`CoreError::Trap`], [`CoreError::Memory`].
     pub fn with_archive(
         mut self,
         request: &Request,
@@ -153,7 +156,23 @@ impl Session {
             self.store.data_mut().table.push(archive).map_err(|error| trap(error.into()))?;
         let server = self.core.btdt_cache_server();
         let response = server.call_with_archive(&mut self.store, request, settings, archive);
-        responded(&mut self.store, response.map_err(trap)?).map_err(trap)
+        self.response(response)
+    }
+
+    fn response(
+        mut self,
+        response: wasmtime::Result<wit::Response>,
+    ) -> Result<Response, CoreError> {
+        let response = response.and_then(|response| responded(&mut self.store, response));
+        response.map_err(|error| self.stopped(error))
+    }
+
+    /// Why it trapped: a lack of memory shows in many ways.
+    fn stopped(&self, error: wasmtime::Error) -> CoreError {
+        match self.store.data().limiter.refused {
+            Some(fault) => CoreError::Memory(fault),
+            None => trap(error),
+        }
     }
 }
 
@@ -194,7 +213,9 @@ fn responded(store: &mut Store<HostState>, response: wit::Response) -> wasmtime:
             Body::Stored { object: table.delete(object)?, offset, length }
         }
         wit::Body::Archive(wit::ArchiveBody { plan, encoding }) => {
-            Body::Archive { plan: table.delete(plan)?, encoding }
+            let plan = table.delete(plan)?;
+            let memory = std::mem::take(&mut store.data_mut().planned);
+            Body::Archive { plan, encoding, memory }
         }
         wit::Body::Page(page) => Body::Page(page),
     };

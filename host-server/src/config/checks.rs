@@ -77,6 +77,13 @@ impl Files for SystemFiles {
 /// Whether something that is not there could be: the nearest directory above it that exists has
 /// to be writable.
 fn check_creatable(path: &Path, what: &str) -> Result<(), String> {
+    // A directory is not made through a link that leads nowhere.
+    let is_link = |path: &&Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    let dangling = path.ancestors().filter(is_link).find(|link| fs::metadata(link).is_err());
+    if let Some(link) = dangling.filter(|_| what == "directory") {
+        let link = link.display();
+        return Err(format!("the symbolic link {link} leads to a place that does not exist"));
+    }
     let above = path.ancestors().skip(1);
     for ancestor in above {
         let ancestor = if ancestor.as_os_str().is_empty() { Path::new(".") } else { ancestor };

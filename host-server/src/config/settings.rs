@@ -226,7 +226,7 @@ fn limits(mut section: Section<'_>) -> Limits {
     let max_header_size = bytes("max_header_size", 8 << 10..=16 << 20, default.max_header_size);
     // Less does not hold the core; it cannot address more.
     let core_memory = bytes("core_memory", 16 << 20..=4 << 30, default.core_memory);
-    let mut number = |key, default| section.read(key, count(1..=1_000_000)).unwrap_or(default);
+    let mut number = |key, most, default| section.read(key, count(1..=most)).unwrap_or(default);
     Limits {
         max_body_size,
         max_manifest_size,
@@ -235,8 +235,9 @@ fn limits(mut section: Section<'_>) -> Limits {
         body_timeout,
         request_timeout,
         idle_timeout,
-        max_connections: number("max_connections", default.max_connections),
-        max_transfers: number("max_transfers", default.max_transfers),
+        max_connections: number("max_connections", 1_000_000, default.max_connections),
+        // Each has an instance of the core, whose addresses are reserved at the start, and a thread.
+        max_transfers: number("max_transfers", 4096, default.max_transfers),
         core_memory,
         core_deadline,
     }

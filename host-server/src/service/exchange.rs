@@ -22,6 +22,7 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderN
 use hyper::{Method, Request, Response, StatusCode};
 use std::cell::RefCell;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 pub(super) use btdt_host_runtime::engine::server::Encoding;
 
@@ -49,6 +50,8 @@ struct Exchange {
 /// What an answer consists of when it is ready to be sent.
 struct Prepared {
     response: core::Response,
+    /// Memory for what the core has made.
+    memory: Option<OwnedSemaphorePermit>,
     /// The first block of an object, which was read where it may block.
     first: Option<Bytes>,
 }
@@ -164,25 +167,27 @@ fn method_name(method: &Method) -> &'static str {
 fn visible(headers: &HeaderMap, id: &str) -> Vec<(String, String)> {
     let own = (REQUEST_ID.to_owned(), id.to_owned());
     let sent = headers.iter().filter(|(name, _)| name.as_str() != REQUEST_ID);
-    let sent = sent.filter_map(|(name, value)| {
-        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    let sent = sent.map(|(name, value)| {
+        // What is not text is handed on all the same, and refused where it matters.
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), value)
     });
     std::iter::once(own).chain(sent).collect()
 }
 
 impl Exchange {
     async fn run(&mut self, body: Incoming) -> Result<Response<ResponseBody>, Refusal> {
-        let (head, settings, is_head) =
-            (Arc::clone(&self.head), self.service.settings, self.is_head);
-        let decided = self.service.ask(move |session| {
-            let answer = session.handle(&head, settings)?;
+        let (head, service, is_head) =
+            (Arc::clone(&self.head), Arc::clone(&self.service), self.is_head);
+        let decided = self.service.ask_at(&self.head.path, move |session| {
+            let answer = session.handle(&head, service.settings)?;
             Ok(match answer {
-                Answer::Respond(response) => Ok(prepare(response, is_head)),
+                Answer::Respond(response) => Ok(prepare(response, is_head, &service)),
                 receive => Err(receive),
             })
         });
         let receive = match decided.await? {
-            Ok(prepared) => return self.send(prepared.map_err(Refusal::Sent)?).await,
+            Ok(prepared) => return self.send(prepared?).await,
             Err(receive) => receive,
         };
         let receiver = Receiver::new(body, Arc::clone(&self.service), Arc::clone(&self.activity));
@@ -196,7 +201,10 @@ impl Exchange {
             Answer::ReceiveArchive { objects, encoding } => {
                 self.receive_archive(receiver, &objects, encoding).await?
             }
-            Answer::Respond(response) => prepare(response, is_head).map_err(Refusal::Sent)?,
+            Answer::Respond(_) => {
+                let reason = "the core answered and wants a body".to_owned();
+                return Err(Unanswered::Broken(reason).into());
+            }
         };
         self.send(prepared).await
     }
@@ -207,18 +215,23 @@ impl Exchange {
         limit: u64,
         encoding: Encoding,
     ) -> Result<Prepared, Refusal> {
-        let most = receiver.announced().unwrap_or(limit).min(limit);
+        // What is compressed may be of any size once it is not.
+        let announced = receiver.announced().filter(|_| encoding == Encoding::Identity);
+        let most = announced.unwrap_or(limit).min(limit);
         let share = || self.memory(most.saturating_mul(DECODED_MANIFEST));
         let (body, memory) = receiver.collect(limit, share).await?;
-        let (head, settings) = (Arc::clone(&self.head), self.service.settings);
+        let (head, is_head) = (Arc::clone(&self.head), self.is_head);
+        let service = Arc::clone(&self.service);
         let answered = self.service.ask(move |session| {
-            let _memory = memory;
-            match decompress(body, compression(encoding), limit) {
-                Ok(body) => Ok(Ok(session.with_bytes(&head, settings, &body)?)),
-                Err(fault) => Ok(Err(ReceiveFault::from(fault))),
-            }
+            let body = match decompress(body, compression(encoding), limit) {
+                Ok(body) => body,
+                Err(fault) => return Ok(Err(ReceiveFault::from(fault).into())),
+            };
+            let response = session.with_bytes(&head, service.settings, &body)?;
+            drop((body, memory));
+            Ok(prepare(response, is_head, &service))
         });
-        prepare(answered.await??, self.is_head).map_err(Refusal::Sent)
+        answered.await?
     }
 
     async fn receive_chunk(
@@ -239,22 +252,21 @@ impl Exchange {
             Err(refusal) => return Err(refusal),
         };
         let size = stored.as_ref().map_or(0, Vec::len) as u64;
-        let Some(room) = self.service.caches.reserve(&objects, size) else {
+        let Some(room) = self.service.caches.hold(&objects, size) else {
             return Err(Refusal::Full);
         };
-        let (head, settings) = (Arc::clone(&self.head), self.service.settings);
+        let (head, is_head) = (Arc::clone(&self.head), self.is_head);
         let service = Arc::clone(&self.service);
         let answered = self.service.ask(move |session| {
             let _memory = memory;
             let outcome = stored.and_then(|stored| keep(&objects, &digest, &stored, limit));
             if let Ok(outcome) = &outcome {
-                service.kept(&objects, outcome, room);
-            } else {
-                service.caches.give_back(&objects, room);
+                service.kept(&objects, outcome, room.release());
             }
-            session.with_chunk(&head, settings, outcome)
+            let response = session.with_chunk(&head, service.settings, outcome)?;
+            Ok(prepare(response, is_head, &service))
         });
-        prepare(answered.await?, self.is_head).map_err(Refusal::Sent)
+        answered.await?
     }
 
     async fn receive_archive(
@@ -274,21 +286,23 @@ impl Exchange {
         let passing = tokio::spawn(receiver.pass_on(sender));
         let service = Arc::clone(&self.service);
         let sink: Sink = Arc::new(Counted::new(service, Arc::clone(objects)));
-        let (head, settings) = (Arc::clone(&self.head), self.service.settings);
+        let (head, is_head) = (Arc::clone(&self.head), self.is_head);
+        let service = Arc::clone(&self.service);
         let answered = self.service.run(turn, move |session: Session| {
             let archive = TarArchive::new(Box::new(reader), compression(encoding), sink, limit)
                 .map_err(|fault| CoreError::Trap(fault.to_string()))?;
-            session.with_archive(&head, settings, archive)
+            let response = session.with_archive(&head, service.settings, archive)?;
+            Ok(prepare(response, is_head, &service))
         });
         let answered = answered.await;
         // A sender that was too slow is told so; for one that has gone it does not matter.
         if let Ok(Err(fault)) = passing.await {
             return Err(fault.into());
         }
-        prepare(answered?, self.is_head).map_err(Refusal::Sent)
+        answered?
     }
 
-    async fn memory(&self, bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, Refusal> {
+    async fn memory(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Refusal> {
         let share = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         // Whoever needs more than there is gets all of it, alone.
         let share = share.clamp(1, super::BODY_MEMORY);
@@ -301,7 +315,7 @@ impl Exchange {
     }
 
     async fn send(&mut self, prepared: Prepared) -> Result<Response<ResponseBody>, Refusal> {
-        let Prepared { response, first } = prepared;
+        let Prepared { response, memory, first } = prepared;
         self.route = response.route;
         if let (Some(cache), Some(lookup)) = (&response.cache, response.lookup) {
             self.service.metrics.looked_up(cache, lookup == Lookup::Hit);
@@ -321,13 +335,13 @@ impl Exchange {
             core::Body::Empty => (ResponseBody::full(Bytes::new()), None),
             core::Body::Bytes(bytes) => {
                 let length = bytes.len() as u64;
-                (ResponseBody::full(bytes), Some(length))
+                (ResponseBody::held(bytes, memory), Some(length))
             }
             core::Body::Stored { object, offset, length } => {
                 let first = first.unwrap_or_default();
                 (ResponseBody::stored(object, offset, length, first), Some(length))
             }
-            core::Body::Archive { plan, encoding } => {
+            core::Body::Archive { plan, encoding, memory } => {
                 let unsendable = |fault| Refusal::Sent(send::SendFault::Archive(fault));
                 if self.is_head {
                     // The core plans nothing for these, so that nobody knows the length.
@@ -337,7 +351,7 @@ impl Exchange {
                     let plan = plan.sharing(Arc::clone(&self.service.read_ahead));
                     let on_damage = self.chunk_dropper(response.cache.as_deref(), &headers);
                     let service = Arc::clone(&self.service);
-                    ResponseBody::archive(plan, encoding, turn, service, on_damage)
+                    ResponseBody::archive(plan, encoding, (turn, memory), service, on_damage)
                         .map_err(unsendable)?
                 }
             }
@@ -404,6 +418,7 @@ impl Exchange {
         let request_id = self.id.as_str();
         let said = match refusal {
             Refusal::Unanswered(Unanswered::Saturated) => serving::Refusal::Saturated,
+            Refusal::Unanswered(Unanswered::TooLarge) => serving::Refusal::TooLarge,
             Refusal::Unanswered(Unanswered::Broken(reason)) => {
                 tracing::error!(request_id, ?reason, "The core could not answer");
                 serving::Refusal::Broken
@@ -422,25 +437,33 @@ impl Exchange {
     }
 }
 
-/// Reads the first block of an object, which is all of most chunks, and all of a small archive.
-/// Blocks.
-fn prepare(mut response: core::Response, is_head: bool) -> Result<Prepared, send::SendFault> {
-    if let core::Body::Archive { plan, encoding } = response.body {
+/// Reads the first block of an object, which is all of most chunks, and all of a small archive; for
+/// what the core has made, takes memory. Blocks.
+fn prepare(
+    mut response: core::Response,
+    is_head: bool,
+    service: &Service,
+) -> Result<Prepared, Refusal> {
+    if let core::Body::Archive { plan, encoding, memory } = response.body {
         let plan = plan.without_root();
         let is_plain = encoding == Encoding::Identity && !is_head;
         // Where a chunk is damaged, the usual way finds out again and takes it away.
         response.body = match is_plain.then(|| plan.small(SMALL_ARCHIVE)).flatten() {
             Some(archive) => core::Body::Bytes(archive),
-            None => core::Body::Archive { plan, encoding },
+            None => core::Body::Archive { plan, encoding, memory },
         };
     }
+    let memory = match &response.body {
+        core::Body::Bytes(bytes) if !is_head => service.answer_memory(bytes.len())?,
+        _ => None,
+    };
     let first = match &response.body {
         core::Body::Stored { object, offset, length } if !is_head => {
-            Some(send::read_block(object, *offset, *length)?)
+            Some(send::read_block(object, *offset, *length).map_err(Refusal::Sent)?)
         }
         _ => None,
     };
-    Ok(Prepared { response, first })
+    Ok(Prepared { response, memory, first })
 }
 
 /// How a body is compressed.

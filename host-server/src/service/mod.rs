@@ -17,11 +17,14 @@ use crate::config::{Config, Limits};
 use crate::metrics::Metrics;
 use btdt_host_runtime::archive::ReadAhead;
 use btdt_host_runtime::engine::server::Settings;
-use btdt_host_runtime::engine::{self, Core, CoreError, Session, SharedObjects, Surroundings};
+use btdt_host_runtime::engine::{
+    self, Core, CoreError, MemoryFault, Session, SharedObjects, Surroundings,
+};
 use btdt_ports::PutOutcome;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How often the clock of the core's deadlines ticks.
@@ -46,6 +49,19 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Memory for bodies that are received whole (chunks and manifests), in KiB. Requests wait for
 /// their share, so that any number of senders fits in a small container.
 const BODY_MEMORY: u32 = 64 << 10;
+
+/// Memory for answers that the core has made, in KiB: who reads slowly holds a share of it.
+const ANSWER_MEMORY: u32 = 32 << 10;
+
+/// Answers of at most so many bytes need no share of it.
+const FREE_ANSWER: usize = 16 << 10;
+
+/// Questions about the server itself that are answered at once, whatever else goes on: who watches
+/// over it would take it for dead.
+const PROBES: usize = 2;
+
+/// What they are.
+const PROBE_PATHS: [&str; 3] = ["/api/health", "/api/ready", "/metrics"];
 
 /// Archives that are received at once, at least. The others wait: each takes 14 MiB for the chunk
 /// that is put together and the one that is compressed, the window of a large file, and the core.
@@ -80,6 +96,8 @@ pub(crate) struct Service {
     archives: Arc<Semaphore>,
     archive_memory: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
+    answer_memory: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
     waiting: AtomicUsize,
     /// Told of the first instance of the core after a rest.
     first_instance: Notify,
@@ -92,6 +110,8 @@ pub(crate) struct Service {
 enum Unanswered {
     /// Too much is going on.
     Saturated,
+    /// The request takes more memory than any may have.
+    TooLarge,
     /// It trapped, or the thread it ran on panicked.
     Broken(String),
 }
@@ -113,7 +133,7 @@ impl Service {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let incoming = (cores * INCOMING_PER_CORE).max(LEAST_INCOMING);
         // One more for the cleanup.
-        let instances = u32::try_from(decisions + archives + 1).unwrap_or(u32::MAX);
+        let instances = u32::try_from(decisions + archives + PROBES + 1).unwrap_or(u32::MAX);
         Ok(Service {
             core: load(instances)?,
             surroundings,
@@ -128,6 +148,8 @@ impl Service {
             decisions: Arc::new(Semaphore::new(decisions)),
             archives: Arc::new(Semaphore::new(archives)),
             body_memory: Arc::new(Semaphore::new(BODY_MEMORY as usize)),
+            answer_memory: Arc::new(Semaphore::new(ANSWER_MEMORY as usize)),
+            probes: Arc::new(Semaphore::new(PROBES)),
             archive_memory: Arc::new(Semaphore::new(incoming * INCOMING_SHARE as usize)),
             waiting: AtomicUsize::new(0),
             first_instance: Notify::new(),
@@ -173,7 +195,8 @@ impl Service {
     /// # Errors
     /// [`CoreError::Trap`].
     pub(crate) fn cleanup_session(&self) -> Result<Session, CoreError> {
-        self.core.limited_session(self.surroundings.clone(), engine::Limits::NONE)
+        let surroundings = Surroundings { memory: None, ..self.surroundings.clone() };
+        self.core.limited_session(surroundings, engine::Limits::NONE)
     }
 
     /// Counts a chunk that is there now, for which so much room was reserved.
@@ -190,6 +213,32 @@ impl Service {
     ) -> Result<T, Unanswered> {
         let turn = wait_for(&self.decisions, 1, LONGEST_WAIT).await?;
         self.run(turn, work).await
+    }
+
+    /// The same for a request at a path, which may be a probe.
+    async fn ask_at<T: Send + 'static>(
+        self: &Arc<Self>,
+        path: &str,
+        work: impl FnOnce(Session) -> Result<T, CoreError> + Send + 'static,
+    ) -> Result<T, Unanswered> {
+        if !PROBE_PATHS.contains(&path) {
+            return self.ask(work).await;
+        }
+        let turn = wait_for(&self.probes, 1, LONGEST_WAIT).await?;
+        self.run(turn, work).await
+    }
+
+    /// Waits for memory for an answer of so many bytes, which whoever sends it holds. Blocks.
+    ///
+    /// The core's turn is held meanwhile: answers that wait are in memory already.
+    fn answer_memory(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Unanswered> {
+        if bytes <= FREE_ANSWER {
+            return Ok(None);
+        }
+        let share = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(ANSWER_MEMORY);
+        let _waiting = Waiting::begin(&self.waiting);
+        let memory = wait_for(&self.answer_memory, share, LONGEST_WAIT);
+        Handle::current().block_on(memory).map(Some)
     }
 
     /// Waits for the turn of an archive that takes so much memory.
@@ -228,6 +277,8 @@ impl Service {
         });
         let broken = match done.await {
             Ok(Ok(done)) => return Ok(done),
+            Ok(Err(CoreError::Memory(MemoryFault::TooMuch))) => return Err(Unanswered::TooLarge),
+            Ok(Err(CoreError::Memory(MemoryFault::Busy))) => return Err(Unanswered::Saturated),
             Ok(Err(trap)) => trap.to_string(),
             Err(panic) => panic.to_string(),
         };
@@ -245,7 +296,7 @@ fn decisions_at_once() -> usize {
 /// Threads that may block: one for each decision and for each archive that passes in either
 /// direction, and some for reading ahead, cleaning and looking at files.
 pub(crate) fn blocking_threads(limits: &Limits) -> usize {
-    decisions_at_once() + limits.max_transfers as usize + 32
+    decisions_at_once() + limits.max_transfers as usize + PROBES + 32
 }
 
 /// What an archive holds while it is on its way.

@@ -5,8 +5,8 @@ use super::timed::Activity;
 use super::{LOOK, Service, Turn};
 use btdt_host_runtime::archive::{StreamFault, TarPlan, TarReader, WriteFault, write_compressed};
 use btdt_host_runtime::clock;
-use btdt_host_runtime::engine::Opened;
 use btdt_host_runtime::engine::server::Encoding;
+use btdt_host_runtime::engine::{Opened, Share};
 use btdt_ports::Digest;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -16,11 +16,14 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinHandle;
 
 /// Bytes of a stored object that are read at once.
 const BLOCK: u64 = 512 << 10;
+
+/// Bytes of an answer in memory that are handed over at once.
+const PIECE: usize = 64 << 10;
 
 /// Blocks of an archive that wait for the connection.
 const QUEUED_BLOCKS: usize = 1;
@@ -47,7 +50,11 @@ pub(super) enum SendFault {
 
 enum Source {
     /// All that is left is here.
-    Memory(Option<Bytes>),
+    Memory {
+        left: Bytes,
+        /// What it holds of the memory for answers, since when.
+        held: Option<(OwnedSemaphorePermit, Instant)>,
+    },
     /// A part of an object, of which the first block is here.
     Stored {
         object: Opened,
@@ -129,8 +136,13 @@ pub(super) struct ResponseBody {
 impl ResponseBody {
     /// These bytes.
     pub(super) fn full(bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
-        ResponseBody::of(Source::Memory((!bytes.is_empty()).then_some(bytes)))
+        ResponseBody::of(Source::Memory { left: bytes.into(), held: None })
+    }
+
+    /// The same for bytes that hold a share of the memory for answers.
+    pub(super) fn held(bytes: impl Into<Bytes>, memory: Option<OwnedSemaphorePermit>) -> Self {
+        let held = memory.map(|memory| (memory, clock::instant()));
+        ResponseBody::of(Source::Memory { left: bytes.into(), held })
     }
 
     /// A part of an object, of which a first block has been read already.
@@ -146,7 +158,7 @@ impl ResponseBody {
     pub(super) fn archive(
         plan: TarPlan,
         encoding: Encoding,
-        turn: Turn,
+        turn: (Turn, Share),
         service: Arc<Service>,
         on_damage: impl FnOnce(Digest) + Send + 'static,
     ) -> Result<(Self, Option<u64>), StreamFault> {
@@ -203,7 +215,10 @@ pub(super) fn read_block(object: &Opened, offset: u64, left: u64) -> Result<Byte
 impl Source {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, SendFault>>> {
         match self {
-            Source::Memory(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Source::Memory { left, .. } => {
+                let piece = left.split_to(left.len().min(PIECE));
+                Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))
+            }
             Source::Blocks { from, left, end } => {
                 let Some(block) = ready!(from.poll_recv(context)) else {
                     // Without a length, the peer could not tell a part from the whole.
@@ -237,6 +252,14 @@ impl Source {
         }
     }
 
+    /// Whether the peer reads so slowly that others lack the memory.
+    fn is_in_the_way(&self, service: &Service, sent: u64) -> bool {
+        match self {
+            Source::Memory { held: Some((_, since)), .. } => service.is_in_the_way(*since, sent),
+            _ => false,
+        }
+    }
+
     fn drop_reading(&mut self) {
         if let Source::Stored { reading, .. } = self {
             *reading = None;
@@ -245,7 +268,7 @@ impl Source {
 
     fn left(&self) -> Option<u64> {
         match self {
-            Source::Memory(bytes) => Some(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Memory { left, .. } => Some(left.len() as u64),
             Source::Stored { left, first, .. } => {
                 Some(left + first.as_ref().map_or(0, |first| first.len() as u64))
             }
@@ -266,6 +289,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, SendFault>>> {
         let slow = self.account.as_ref().is_some_and(|account| {
             account.began.elapsed() > account.service.limits.request_timeout
+                || self.source.is_in_the_way(&account.service, account.sent)
         });
         let polled =
             if slow { Some(Err(SendFault::TooSlow)) } else { ready!(self.source.poll(context)) };

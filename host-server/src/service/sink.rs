@@ -2,7 +2,7 @@
 
 use super::Service;
 use btdt_host_runtime::engine::SharedObjects;
-use btdt_host_runtime::storage::codec::Codec;
+use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
 use btdt_host_runtime::transfer::{ChunkSink, Sink};
 use btdt_ports::{Digest, IoError, IoErrorKind, PutOutcome};
 use std::sync::Arc;
@@ -32,8 +32,9 @@ impl ChunkSink for Counted {
     }
 
     fn put(&self, digest: &Digest, raw: &[u8], codec: &mut Codec) -> Result<PutOutcome, IoError> {
-        // Its stored form is not known yet. It is hardly larger.
-        let room = self.service.caches.reserve(&self.objects, raw.len() as u64);
+        // Its stored form is not known yet.
+        let most = max_stored_size(raw.len() as u64);
+        let room = self.service.caches.reserve(&self.objects, most);
         let room = room.ok_or(IoError::new(IoErrorKind::NoSpace))?;
         let outcome = self.sink.put(digest, raw, codec);
         match &outcome {

@@ -112,6 +112,12 @@ impl Tls {
     pub fn check(&self) -> Result<Change, TlsError> {
         self.certificate.0.check()
     }
+
+    /// Whether the certificate in use is that of the files as they were at the last look.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.certificate.0.is_current()
+    }
 }
 
 impl fmt::Debug for WatchedCertificate {

@@ -5,7 +5,7 @@
 mod probe;
 mod raw;
 
-pub(crate) use probe::{Counted, Harm, Proxy, Way, chunked, same_files, until};
+pub(crate) use probe::{Counted, Harm, Proxy, Way, chunked, noise, same_files, until};
 pub(crate) use raw::{Answer, Raw};
 
 use btdt_host_runtime::auth::{PrivateKey, Restrictions, issue, load_or_create};
