@@ -4,7 +4,7 @@
 //! artifacts that are older than the sources of the core. So the times of the artifacts matter as
 //! much as their content.
 
-use crate::artifacts::{hex_digest, with_ending, write_if_new};
+use crate::artifacts::{add_checksum, hex_digest, with_ending, write_if_new};
 use crate::component_imports;
 use crate::process;
 use crate::wasm_target;
@@ -53,6 +53,7 @@ pub(crate) fn build(workspace: &Workspace, variant: Variant, triple: Option<&str
     fs::create_dir_all(workspace.component_dir()).context("could not make target/component")?;
     let wasm = workspace.component_wasm(variant);
     write_if_new(&wasm, &bytes)?;
+    add_checksum(&wasm)?;
     let cwasm = workspace.component_cwasm(variant, &triple);
     precompile(workspace, &wasm, &cwasm, &triple)?;
 
