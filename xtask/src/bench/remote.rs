@@ -216,13 +216,12 @@ fn transfer(server: &Server, request: &[u8]) -> Result<()> {
         connection.send(request)?;
         connections.push(connection);
     }
-    for connection in &mut connections {
-        connection.begin()?;
-    }
     let begin = Instant::now();
     thread::scope(|scope| {
         let take = |mut connection: Connection| {
             scope.spawn(move || -> Result<()> {
+                // Some are sent only when others are done.
+                connection.begin()?;
                 while begin.elapsed() < TRANSFER_TIME {
                     connection.take_some()?;
                 }
