@@ -54,9 +54,16 @@ impl Lab {
     }
 
     /// Runs a command and kills it within the time that it takes at most.
-    fn kill(&mut self, args: Vec<OsString>, typical: Duration) -> Option<i32> {
-        let delay = typical.mul_f64(self.rng.fraction() * 1.05);
+    fn kill(&mut self, args: Vec<OsString>, at_most: Duration) -> Option<i32> {
+        let delay = at_most.mul_f64(self.rng.fraction() * 1.05);
         self.sandbox.start(args).kill_after(delay).code
+    }
+
+    /// The same, with an aim that learns from what became of the command.
+    fn aim(&mut self, args: Vec<OsString>, aim: &mut Aim) -> Option<i32> {
+        let code = self.kill(args, aim.at_most);
+        aim.learn(code.is_none());
+        code
     }
 
     /// Restores a key to a new place; it must be one of the versions, and says which.
@@ -123,6 +130,41 @@ impl Lab {
     }
 }
 
+/// Until when processes are killed, and for how many rounds.
+///
+/// The same operation takes longer or shorter with what it finds to do, by a factor that depends
+/// on the machine: the aim is lowered when a process was faster, and raised again when one was
+/// caught.
+struct Aim {
+    at_most: Duration,
+    first: Duration,
+    rounds: u64,
+    caught: u64,
+}
+
+impl Aim {
+    fn new(typical: Duration) -> Self {
+        Self { at_most: typical, first: typical, rounds: 0, caught: 0 }
+    }
+
+    /// The number of the next round: as many as asked for, and more until one process was caught.
+    fn round(&mut self) -> Option<u64> {
+        let more = if self.caught == 0 { 30 } else { 0 };
+        let round = self.rounds;
+        self.rounds += 1;
+        (round < rounds() + more).then_some(round)
+    }
+
+    fn learn(&mut self, caught: bool) {
+        if caught {
+            self.caught += 1;
+            self.at_most = self.first.min(self.at_most * 2);
+        } else {
+            self.at_most /= 2;
+        }
+    }
+}
+
 fn name(version: u64) -> String {
     format!("v{version}")
 }
@@ -140,14 +182,12 @@ fn a_killed_store_leaves_the_old_or_the_new_entry() {
     let mut lab = Lab::new(1);
     lab.sandbox.make_cache("clock");
     let args = sandbox::store_args("clock", "k", name(0));
-    let typical = time_of(&lab.sandbox, args);
-    let mut killed = 0;
-    for round in 0..rounds() {
+    let mut aim = Aim::new(time_of(&lab.sandbox, args));
+    while let Some(round) = aim.round() {
         let key = *lab.rng.pick(&KEYS);
         let version = lab.rng.below(VERSIONS);
         let args = sandbox::store_args("cache", key, name(version));
-        let code = lab.kill(args, typical);
-        killed += u64::from(code.is_none());
+        let code = lab.aim(args, &mut aim);
         if code == Some(SUCCESS) {
             lab.committed.insert(key, version);
         }
@@ -168,7 +208,7 @@ fn a_killed_store_leaves_the_old_or_the_new_entry() {
             }
         }
     }
-    assert!(killed > 0, "not one of the stores was caught");
+    assert!(aim.caught > 0, "not one of the stores was caught");
     lab.nothing_leaked("at the end");
 }
 
@@ -176,21 +216,16 @@ fn a_killed_store_leaves_the_old_or_the_new_entry() {
 fn a_killed_clean_loses_nothing_and_leaks_nothing() {
     let mut lab = Lab::new(2);
     fill_with_garbage(&mut lab);
-    let typical = {
-        let args = ["clean", "-c", "cache", "--grace-period", "0s"].map(OsString::from);
-        time_of(&lab.sandbox, args.to_vec())
-    };
-    let mut killed = 0;
-    for round in 0..rounds() {
+    let args = ["clean", "-c", "cache", "--grace-period", "0s"].map(OsString::from).to_vec();
+    let mut aim = Aim::new(time_of(&lab.sandbox, args.clone()));
+    while let Some(round) = aim.round() {
         if round % 6 == 0 {
             fill_with_garbage(&mut lab);
         }
-        let args = ["clean", "-c", "cache", "--grace-period", "0s"].map(OsString::from);
-        let code = lab.kill(args.to_vec(), typical * 2);
-        killed += u64::from(code.is_none());
+        let code = lab.aim(args.clone(), &mut aim);
         lab.check_keys(None, &format!("round {round}, clean, {code:?}"));
     }
-    assert!(killed > 0, "not one of the cleans was caught");
+    assert!(aim.caught > 0, "not one of the cleans was caught");
     lab.nothing_leaked("at the end");
 }
 
@@ -238,13 +273,11 @@ fn a_killed_restore_leaves_a_new_destination_absent_or_complete() {
     let mut lab = Lab::new(4);
     lab.store("a", 1);
     let args = sandbox::restore_args("cache", "a", "first");
-    let typical = time_of(&lab.sandbox, args);
-    let mut killed = 0;
-    for round in 0..rounds() {
+    let mut aim = Aim::new(time_of(&lab.sandbox, args));
+    while let Some(round) = aim.round() {
         let dest = format!("new/dest{round}");
         let args = sandbox::restore_args("cache", "a", &dest);
-        let code = lab.kill(args, typical);
-        killed += u64::from(code.is_none());
+        let code = lab.aim(args, &mut aim);
         let context = format!("round {round}, {code:?}");
         if lab.sandbox.path(&dest).exists() {
             assert_same(&lab.trees[1], &lab.sandbox.snapshot(&dest), &context);
@@ -256,7 +289,7 @@ fn a_killed_restore_leaves_a_new_destination_absent_or_complete() {
         lab.sandbox.run(args).expect(SUCCESS);
         assert_same(&lab.trees[1], &lab.sandbox.snapshot(&dest), &context);
     }
-    assert!(killed > 0, "not one of the restores was caught");
+    assert!(aim.caught > 0, "not one of the restores was caught");
     lab.nothing_leaked("at the end");
 }
 
@@ -266,18 +299,19 @@ fn a_killed_restore_over_a_tree_is_completed_by_the_next() {
     lab.store("a", 1);
     lab.store("b/c", 2);
     let args = sandbox::restore_args("cache", "a", "dest");
-    let typical = time_of(&lab.sandbox, args);
+    let mut aim = Aim::new(time_of(&lab.sandbox, args));
     let dest = TreeBuilder::at(lab.sandbox.path("dest"));
-    for round in 0..rounds() {
+    while let Some(round) = aim.round() {
         let (key, version) = *lab.rng.pick(&[("a", 1), ("b/c", 2)]);
         let mut args = sandbox::restore_args("cache", key, "dest");
         args.push("--exact".into());
-        let code = lab.kill(args.clone(), typical);
+        let code = lab.aim(args.clone(), &mut aim);
         dest.file("left-by-somebody", "x");
         lab.sandbox.run(args).expect(SUCCESS);
         let context = format!("round {round}, key {key}, {code:?}");
         assert_same(&lab.trees[version], &lab.sandbox.snapshot("dest"), context);
     }
+    assert!(aim.caught > 0, "not one of the restores was caught");
     lab.check_keys(None, "at the end");
 }
 
