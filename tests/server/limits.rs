@@ -6,7 +6,7 @@ use btdt_host_runtime::{clock, random};
 use btdt_ports::{Environment, Severity, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -184,6 +184,25 @@ fn heads_that_are_too_large_are_refused() {
     assert_eq!(health(&server), 200);
 }
 
+/// Asks for the archive of the key `k`.
+fn asked_archive(setup: &Setup, server: &Server) -> Raw {
+    let mut raw = Raw::connect(server.address());
+    let bearer = setup.bearer();
+    let request = format!(
+        "GET /api/caches/default?key=k HTTP/1.1\r\nhost: x\r\naccept: application/x-tar\r\n\
+         authorization: {bearer}\r\n\r\n"
+    );
+    raw.send(request.as_bytes()).unwrap();
+    raw
+}
+
+/// The same when the server has begun to send it, so that it has its turn.
+fn sent_archive(setup: &Setup, server: &Server) -> Raw {
+    let mut raw = asked_archive(setup, server);
+    assert!(!raw.reader().fill_buf().unwrap().is_empty());
+    raw
+}
+
 #[test]
 fn a_reader_that_does_not_read_is_given_up() {
     let setup = Setup::new("[limits]\nbody_timeout = '1s'\nmax_transfers = 1");
@@ -193,23 +212,35 @@ fn a_reader_that_does_not_read_is_given_up() {
     let cache = server.cache("default");
     let stored = setup.btdt(&["store", "-c", &cache, "-a", "token", "-k", "k", "tree"]);
     assert_eq!(stored.status.code(), Some(0), "{stored:?}");
-    let bearer = setup.bearer();
-    let headers = [("authorization", bearer.as_str()), ("accept", "application/x-tar")];
-    let mut lazy = Raw::connect(server.address());
-    lazy.send(
-        format!(
-            "GET /api/caches/default?key=k HTTP/1.1\r\nhost: x\r\nauthorization: {bearer}\r\n\r\n"
-        )
-        .as_bytes(),
-    )
-    .unwrap();
+    let mut lazy = sent_archive(&setup, &server);
     // It has the only turn, so that this one waits until it is given up.
-    until(|| server.running() == 1);
-    let mut other = Raw::connect(server.address());
-    let answer = other.request("GET", "/api/caches/default?key=k", &headers, b"").unwrap();
+    let answer = asked_archive(&setup, &server).answer(false).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(answer.body.len() > 100 << 20);
     assert!(lazy.answer(false).is_err(), "all of it arrived");
+    until(|| server.running() == 0);
+}
+
+#[test]
+fn an_archive_that_waits_is_what_is_stored_when_its_turn_comes() {
+    let setup = Setup::new("[limits]\nmax_transfers = 1");
+    let server = setup.start();
+    let cache = server.cache("default");
+    fs::create_dir(setup.path("tree")).unwrap();
+    let store = |content: &[u8]| {
+        fs::write(setup.path("tree/file"), content).unwrap();
+        let stored = setup.btdt(&["store", "-c", &cache, "-a", "token", "-k", "k", "tree"]);
+        assert_eq!(stored.status.code(), Some(0), "{stored:?}");
+    };
+    store(&vec![0; 100 << 20]);
+    let lazy = sent_archive(&setup, &server);
+    let mut waiting = asked_archive(&setup, &server);
+    until(|| server.running() == 2);
+    store(b"newer than the request");
+    drop(lazy);
+    let answer = waiting.answer(false).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.text().contains("newer than the request"), "{} bytes", answer.body.len());
     until(|| server.running() == 0);
 }
 

@@ -4,7 +4,7 @@ use super::receive::{self, ReceiveFault, Receiver};
 use super::send::{self, Account, ResponseBody};
 use super::sink::Counted;
 use super::timed::Activity;
-use super::{Service, Unanswered, problem};
+use super::{Service, Turn, Unanswered, problem};
 use crate::pages;
 use btdt_host_runtime::archive::{Compression, TarArchive};
 use btdt_host_runtime::clock;
@@ -177,17 +177,9 @@ fn visible(headers: &HeaderMap, id: &str) -> Vec<(String, String)> {
 
 impl Exchange {
     async fn run(&mut self, body: Incoming) -> Result<Response<ResponseBody>, Refusal> {
-        let (head, service, is_head) =
-            (Arc::clone(&self.head), Arc::clone(&self.service), self.is_head);
-        let decided = self.service.ask_at(&self.head.path, move |session| {
-            let answer = session.handle(&head, service.settings)?;
-            Ok(match answer {
-                Answer::Respond(response) => Ok(prepare(response, is_head, &service)),
-                receive => Err(receive),
-            })
-        });
-        let receive = match decided.await? {
-            Ok(prepared) => return self.send(prepared?).await,
+        let receive = match self.decide().await? {
+            Ok(prepared) if self.wants_turn(&prepared) => return self.send_archive(prepared).await,
+            Ok(prepared) => return self.send(prepared, None).await,
             Err(receive) => receive,
         };
         let receiver = Receiver::new(body, Arc::clone(&self.service), Arc::clone(&self.activity));
@@ -201,12 +193,48 @@ impl Exchange {
             Answer::ReceiveArchive { objects, encoding } => {
                 self.receive_archive(receiver, &objects, encoding).await?
             }
-            Answer::Respond(_) => {
-                let reason = "the core answered and wants a body".to_owned();
-                return Err(Unanswered::Broken(reason).into());
-            }
+            Answer::Respond(_) => return Err(inconsistent()),
         };
-        self.send(prepared).await
+        self.send(prepared, None).await
+    }
+
+    /// Has the core decide, and gets ready what it answers, or says what it wants to receive.
+    async fn decide(&self) -> Result<Result<Prepared, Answer>, Refusal> {
+        let (head, service, is_head) =
+            (Arc::clone(&self.head), Arc::clone(&self.service), self.is_head);
+        let decided = self.service.ask_at(&self.head.path, move |session| {
+            let answer = session.handle(&head, service.settings)?;
+            Ok(match answer {
+                Answer::Respond(response) => Ok(prepare(response, is_head, &service)),
+                receive => Err(receive),
+            })
+        });
+        match decided.await? {
+            Ok(prepared) => Ok(Ok(prepared?)),
+            Err(receive) => Ok(Err(receive)),
+        }
+    }
+
+    /// Whether it takes its turn to send it.
+    fn wants_turn(&self, prepared: &Prepared) -> bool {
+        matches!(prepared.response.body, core::Body::Archive { .. }) && !self.is_head
+    }
+
+    /// Sends an archive when its turn has come.
+    ///
+    /// The plan of an archive takes megabytes. Where it would have to wait, it is made again: as
+    /// many requests may wait as like to, and each is answered with what is there when it is sent.
+    async fn send_archive(
+        &mut self,
+        prepared: Prepared,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        if let Some(turn) = self.service.turn_at_once(super::OUTGOING_SHARE) {
+            return self.send(prepared, Some(turn)).await;
+        }
+        drop(prepared);
+        let turn = self.service.turn(super::OUTGOING_SHARE).await?;
+        let prepared = self.decide().await?.map_err(|_| inconsistent())?;
+        self.send(prepared, Some(turn)).await
     }
 
     async fn receive_bytes(
@@ -314,7 +342,12 @@ impl Exchange {
         if full { Err(Refusal::Full) } else { Ok(()) }
     }
 
-    async fn send(&mut self, prepared: Prepared) -> Result<Response<ResponseBody>, Refusal> {
+    /// Sends it; an archive has its turn.
+    async fn send(
+        &mut self,
+        prepared: Prepared,
+        turn: Option<Turn>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
         let Prepared { response, memory, first } = prepared;
         self.route = response.route;
         if let (Some(cache), Some(lookup)) = (&response.cache, response.lookup) {
@@ -341,20 +374,17 @@ impl Exchange {
                 let first = first.unwrap_or_default();
                 (ResponseBody::stored(object, offset, length, first), Some(length))
             }
-            core::Body::Archive { plan, encoding, memory } => {
-                let unsendable = |fault| Refusal::Sent(send::SendFault::Archive(fault));
-                if self.is_head {
-                    // The core plans nothing for these, so that nobody knows the length.
-                    (ResponseBody::full(Bytes::new()), None)
-                } else {
-                    let turn = self.service.turn(super::OUTGOING_SHARE).await?;
+            core::Body::Archive { plan, encoding, memory } => match turn {
+                // For HEAD, of which the core plans nothing: nobody knows the length.
+                None => (ResponseBody::full(Bytes::new()), None),
+                Some(turn) => {
                     let plan = plan.sharing(Arc::clone(&self.service.read_ahead));
                     let on_damage = self.chunk_dropper(response.cache.as_deref(), &headers);
                     let service = Arc::clone(&self.service);
                     ResponseBody::archive(plan, encoding, (turn, memory), service, on_damage)
-                        .map_err(unsendable)?
+                        .map_err(|fault| Refusal::Sent(send::SendFault::Archive(fault)))?
                 }
-            }
+            },
             core::Body::Page(page) => {
                 let (own_status, media_type, text) = self.page(page);
                 status = own_status;
@@ -464,6 +494,11 @@ fn prepare(
         _ => None,
     };
     Ok(Prepared { response, memory, first })
+}
+
+/// It has answered what it wants to receive with something else, or the reverse.
+fn inconsistent() -> Refusal {
+    Unanswered::Broken("the core wants a body and does not".to_owned()).into()
 }
 
 /// How a body is compressed.
