@@ -71,9 +71,9 @@ const LEAST_INCOMING: usize = 5;
 const INCOMING_PER_CORE: usize = 2;
 
 /// Shares of the memory for transfers that an archive takes on its way in, or out: there it holds
-/// a chunk in both forms and what waits for the connection.
+/// its plan, a chunk in both forms and what waits for the connection.
 const INCOMING_SHARE: u32 = 14;
-const OUTGOING_SHARE: u32 = 5;
+const OUTGOING_SHARE: u32 = 7;
 
 /// How long an archive waits for its turn: longer than other requests, since it takes longer, and
 /// since many clients that send or receive archives do not try again.

@@ -53,17 +53,21 @@ impl Connection {
         }
     }
 
-    /// Reads the head of an answer and the first byte of its body, and leaves the rest.
-    pub(super) fn begin(&mut self) -> Result<()> {
-        self.head()?;
-        if self.stream.fill_buf()?.is_empty() { bail!("the answer has no body") } else { Ok(()) }
+    /// Reads the head of an answer and the first byte of its body, and leaves the rest. The length
+    /// of the body, if it was announced.
+    pub(super) fn begin(&mut self) -> Result<Option<u64>> {
+        let length = self.head()?;
+        if self.stream.fill_buf()?.is_empty() {
+            bail!("the answer has no body")
+        }
+        Ok(length)
     }
 
-    /// Takes what has come, however much that is.
-    pub(super) fn take_some(&mut self) -> Result<()> {
+    /// Takes what has come, however much that is, and says how much.
+    pub(super) fn take_some(&mut self) -> Result<u64> {
         let length = self.stream.fill_buf()?.len();
         self.stream.consume(length);
-        Ok(())
+        Ok(length as u64)
     }
 
     /// Reads the head of an answer. The length of the body, if it was announced.

@@ -208,7 +208,8 @@ fn measured(server: &Server, work: impl FnOnce() -> Result<Work>) -> Result<Samp
     Ok(Sample::work(Usage { wall: work.wall, cpu, peak }, work))
 }
 
-/// Has archives sent over many connections, from which all threads take what comes.
+/// Has archives sent over many connections, from which all threads take what comes; whoever has
+/// one asks for the next.
 fn transfer(server: &Server, request: &[u8]) -> Result<()> {
     let mut connections = Vec::with_capacity(TRANSFERS);
     for _ in 0..TRANSFERS {
@@ -221,9 +222,14 @@ fn transfer(server: &Server, request: &[u8]) -> Result<()> {
         let take = |mut connection: Connection| {
             scope.spawn(move || -> Result<()> {
                 // Some are sent only when others are done.
-                connection.begin()?;
+                let mut left = connection.begin()?;
                 while begin.elapsed() < TRANSFER_TIME {
-                    connection.take_some()?;
+                    if left == Some(0) {
+                        connection.send(request)?;
+                        left = connection.begin()?;
+                    }
+                    let taken = connection.take_some()?;
+                    left = left.map(|left| left.saturating_sub(taken));
                 }
                 Ok(())
             })
