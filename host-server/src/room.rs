@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How much a cache holds, and how much it may.
 ///
-/// The size is what a count of all its objects found, what has been stored since that count began,
-/// and what is about to be stored. It is rather too large than too small: what was stored while a
-/// count went on may be in both.
+/// The size is what a count of all its objects found, what has been stored since that count, and
+/// what is about to be stored. It is rather too large than too small: of what is stored while a
+/// count goes on nobody knows whether it was found. It is never larger than before the count,
+/// though, unless the count shows that others store there as well.
 pub(crate) struct Room {
     /// Largest size in bytes.
     quota: Option<u64>,
@@ -15,20 +16,25 @@ pub(crate) struct Room {
 
 #[derive(Default)]
 struct Taken {
-    /// What the last count found, in bytes; `None` before the first one.
+    /// What there was after the last count, in bytes; `None` before the first one.
     counted: Option<u64>,
     /// All that has been stored, in bytes.
     stored: u64,
-    /// What of it had been stored when the last count began.
+    /// What of it is in `counted`.
     stored_before: u64,
     /// What is about to be stored, in bytes.
     reserved: u64,
 }
 
 impl Taken {
-    fn size(&self) -> u64 {
+    /// What is there, at most.
+    fn there(&self) -> u64 {
         let since = self.stored - self.stored_before;
-        self.counted.unwrap_or(u64::MAX).saturating_add(since).saturating_add(self.reserved)
+        self.counted.unwrap_or(u64::MAX).saturating_add(since)
+    }
+
+    fn size(&self) -> u64 {
+        self.there().saturating_add(self.reserved)
     }
 }
 
@@ -106,8 +112,11 @@ impl Room {
     /// Notes what a count found, in bytes.
     pub(crate) fn counted(&self, count: Count, found: u64) {
         let mut taken = self.taken();
-        taken.counted = Some(found);
-        taken.stored_before = count.stored_before;
+        let most = found.saturating_add(taken.stored - count.stored_before);
+        // What is reserved may be there already, and is noted later.
+        let is_ours = found <= taken.size();
+        taken.counted = Some(if is_ours { most.min(taken.there()) } else { most });
+        taken.stored_before = taken.stored;
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -163,6 +172,39 @@ mod tests {
         assert!(!room.reserve(3));
         room.use_room(3, 2);
         assert!(!room.reserve(4) && room.reserve(3));
+    }
+
+    #[test]
+    fn what_is_stored_during_a_count_is_not_taken_twice() {
+        let room = room(10, 4);
+        let count = room.begin_count();
+        assert!(room.reserve(3));
+        room.use_room(3, 3);
+        room.counted(count, 7);
+        assert!(!room.reserve(4) && room.reserve(3));
+        room.use_room(3, 0);
+        // It is found before it is noted.
+        assert!(room.reserve(2));
+        let count = room.begin_count();
+        room.counted(count, 9);
+        room.use_room(2, 2);
+        assert!(!room.reserve(2) && room.reserve(1));
+        room.use_room(1, 0);
+        let count = room.begin_count();
+        room.counted(count, 7);
+        // Something was deleted meanwhile, and nobody knows whether the rest was found.
+        let count = room.begin_count();
+        assert!(room.reserve(2));
+        room.use_room(2, 2);
+        room.counted(count, 5);
+        assert!(!room.reserve(4) && room.reserve(3));
+        room.use_room(3, 0);
+        // More than can be: others store there as well, and go on meanwhile.
+        let count = room.begin_count();
+        assert!(room.reserve(1));
+        room.use_room(1, 1);
+        room.counted(count, 9);
+        assert!(room.is_full() && !room.reserve(1));
     }
 
     #[test]

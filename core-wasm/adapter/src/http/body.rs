@@ -1,19 +1,21 @@
 //! The rest of an answer.
 
-use super::client::Shared;
+use super::client::{IDLE, REFUSAL, Shared};
 use super::exchange::{Outgoing, exchange, judged};
 use super::wire::Answer;
 use btdt_host_runtime::archive::{TarArchive, TransportError};
+use btdt_host_runtime::clock;
 use btdt_host_runtime::http_rules::Failure;
 use btdt_host_runtime::http_rules::answers::{
     MAX_TRUSTED_LENGTH, compression, decoded, is_identity,
 };
 use btdt_host_runtime::http_rules::failure::place;
-use btdt_host_runtime::http_rules::retry::{Pause, delay, persist};
+use btdt_host_runtime::http_rules::retry::{Pause, next_pause, persist_since};
 use btdt_host_runtime::transfer::Sink;
 use btdt_ports::{ArchiveFault, HttpError, RetryPolicy};
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The rest of an answer. Dropping it unread closes its connection.
 pub(crate) struct AnswerBody {
@@ -31,13 +33,15 @@ pub(super) struct Replay {
     pub(super) policy: RetryPolicy,
     /// Attempts so far.
     pub(super) used: u32,
+    /// When the first one began.
+    pub(super) since: Instant,
 }
 
 impl Replay {
     /// Asks again.
     pub(super) fn send(&mut self, shared: &Shared) -> Result<Answer, HttpError> {
-        let Replay { outgoing, policy, used } = self;
-        persist(policy, used, shared, || {
+        let Replay { outgoing, policy, used, since } = self;
+        persist_since(policy, used, *since, shared, || {
             let answer = exchange(shared, outgoing)?;
             let busy = judged(policy, &answer, ());
             Ok(busy.map(|()| answer))
@@ -84,6 +88,9 @@ fn collect(
     mut replay: Option<Replay>,
     limit: u64,
 ) -> Result<Vec<u8>, HttpError> {
+    if !(200..300).contains(&answer.status) {
+        return Ok(message(&mut answer, limit));
+    }
     let first = identity(&answer);
     loop {
         let mut buffer = Vec::new();
@@ -91,9 +98,12 @@ fn collect(
             Ok(()) => return Ok(buffer),
             Err(failure) => failure,
         };
-        let again = |replay: &&mut Replay| failure.passing && replay.used < replay.policy.attempts;
-        let Some(replay) = replay.as_mut().filter(again) else { return Err(failure.error) };
-        shared.pause(delay(&replay.policy, replay.used, None));
+        let again = replay.as_mut().filter(|_| failure.passing).and_then(|replay| {
+            let spent = shared.now().saturating_duration_since(replay.since);
+            Some((next_pause(&replay.policy, replay.used, None, spent)?, replay))
+        });
+        let Some((pause, replay)) = again else { return Err(failure.error) };
+        shared.pause(pause);
         answer = replay.send(shared)?;
         // Another answer does not belong to the headers that the caller has seen.
         if identity(&answer) != first {
@@ -108,6 +118,20 @@ fn identity(answer: &Answer) -> (u16, Vec<(String, Vec<u8>)>) {
     (answer.status, headers.cloned().collect())
 }
 
+/// The message of a refusal, or as much of it as comes in time and is not longer than `limit`: a
+/// message that is cut off is better than none.
+pub(super) fn message(answer: &mut Answer, limit: u64) -> Vec<u8> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut buffer, since) = (Vec::new(), clock::instant());
+    while buffer.len() < limit
+        && let Some(patience) = REFUSAL.checked_sub(since.elapsed())
+        && let Ok(Some(piece)) = answer.next(limit - buffer.len(), patience)
+    {
+        buffer.extend_from_slice(&piece[..piece.len().min(limit - buffer.len())]);
+    }
+    buffer
+}
+
 /// Reads the rest of an answer to the end of `buffer`, which gets no longer than `limit`.
 pub(super) fn fill(answer: &mut Answer, buffer: &mut Vec<u8>, limit: u64) -> Result<(), Failure> {
     let length = answer.header("content-length").and_then(|value| std::str::from_utf8(value).ok());
@@ -118,7 +142,7 @@ pub(super) fn fill(answer: &mut Answer, buffer: &mut Vec<u8>, limit: u64) -> Res
         }
         buffer.reserve(usize::try_from(length.min(MAX_TRUSTED_LENGTH)).unwrap_or(0));
     }
-    while let Some(piece) = answer.next(usize::MAX)? {
+    while let Some(piece) = answer.next(usize::MAX, IDLE)? {
         if (buffer.len() + piece.len()) as u64 > limit {
             return Err(Failure::too_large(&answer.url, limit));
         }
@@ -153,7 +177,7 @@ impl BodyReader {
 impl Read for BodyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.read == self.current.len() {
-            let next = self.answer.next(usize::MAX);
+            let next = self.answer.next(usize::MAX, IDLE);
             let next = next.map_err(|failure| io::Error::other(TransportError(failure.error)))?;
             self.current = next.unwrap_or_default();
             self.read = 0;

@@ -5,10 +5,9 @@
 //! asked for and sent together; what became of them is known in the end only, see
 //! [`RemoteSink::settle`].
 
-use super::body::fill;
+use super::body::{fill, message};
 use super::client::Shared;
 use super::exchange::{Outgoing, exchange, judged};
-use super::wire::Answer;
 use btdt_host_runtime::http_rules::Failure;
 use btdt_host_runtime::http_rules::chunks::{self as rules, MAX_CONFIRMATION, MAX_MESSAGE};
 use btdt_host_runtime::http_rules::retry::persist;
@@ -41,21 +40,13 @@ pub(super) fn call(
         if (200..300).contains(&answer.status) {
             fill(&mut answer, buffer, limit)?;
         } else {
-            read_message(&mut answer, buffer);
+            *buffer = message(&mut answer, MAX_MESSAGE as u64);
         }
         Ok(judged(policy, &answer, answer.status))
     });
     match status.map_err(TransferFault::NoAnswer)? {
         status @ 200..300 => Ok(status),
         status => Err(rules::refused(status, std::mem::take(buffer))),
-    }
-}
-
-/// Reads the beginning of a body. A message that is cut off is better than none.
-fn read_message(answer: &mut Answer, buffer: &mut Vec<u8>) {
-    while buffer.len() < MAX_MESSAGE {
-        let Ok(Some(piece)) = answer.next(MAX_MESSAGE - buffer.len()) else { break };
-        buffer.extend_from_slice(&piece[..piece.len().min(MAX_MESSAGE - buffer.len())]);
     }
 }
 

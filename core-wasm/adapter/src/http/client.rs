@@ -15,6 +15,9 @@ pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// transfer.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
 
+/// How long to wait for the message of a refusal, whose status says the most already.
+pub(super) const REFUSAL: Duration = Duration::from_secs(5);
+
 /// What all requests of a remote share.
 pub(super) struct Shared {
     pub(super) bearer: Bearer,
@@ -43,9 +46,9 @@ impl Pause for Shared {
     }
 }
 
-/// Waits until one of these is ready; false when none was for [`IDLE`].
-pub(super) fn wait(pollables: &[&Pollable]) -> bool {
-    let timer = subscribe_duration(nanoseconds(IDLE));
+/// Waits until one of these is ready; false when none was for so long.
+pub(super) fn wait(pollables: &[&Pollable], patience: Duration) -> bool {
+    let timer = subscribe_duration(nanoseconds(patience));
     let mut all = pollables.to_vec();
     all.push(&timer);
     poll(&all).into_iter().any(|index| (index as usize) < pollables.len())

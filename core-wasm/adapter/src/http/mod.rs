@@ -4,8 +4,9 @@
 //! client of ours keeps to comes from [`btdt_host_runtime::http_rules`], as for the native one.
 //!
 //! Limits on what a server can do to us: everything that is read has a size limit of the caller's
-//! (archives are passed on as they come), silence ends every wait, redirections are followed a few
-//! times and only within the origin, and no pause before another attempt is longer than a minute.
+//! (archives are passed on as they come), silence ends every wait, and a body that only trickles
+//! ends as well. Redirections are followed a few times and only within the origin, and no pause
+//! before another attempt is longer than a minute.
 
 mod body;
 mod chunks;
@@ -22,6 +23,7 @@ pub(crate) use chunks::RemoteSink;
 use body::Replay;
 use btdt_host_runtime::archive::TarPlan;
 use btdt_host_runtime::auth::Token;
+use btdt_host_runtime::clock;
 use btdt_host_runtime::http_rules::answers::is_bodiless;
 use btdt_host_runtime::http_rules::{Failure, TokenSource, UserToken};
 use btdt_host_runtime::transfer::{Sink, Source};
@@ -77,7 +79,7 @@ impl WasiRemote {
         let policy = request.retries.clone();
         let outgoing = Outgoing::from_request(request).map_err(|failure| failure.error)?;
         let method = outgoing.method;
-        let mut replay = Replay { outgoing, policy, used: 0 };
+        let mut replay = Replay { outgoing, policy, used: 0, since: clock::instant() };
         let answer = replay.send(&self.shared)?;
         Ok(self.answered(method, answer, Some(replay)))
     }

@@ -6,6 +6,8 @@
 use super::client::{CONNECT, IDLE, Shared, nanoseconds, wait};
 use super::exchange::Outgoing;
 use super::failures;
+use btdt_host_runtime::clock;
+use btdt_host_runtime::http_rules::pace::Pace;
 use btdt_host_runtime::http_rules::{Failure, Url};
 use std::io::{ErrorKind, Read};
 use std::time::Duration;
@@ -42,6 +44,7 @@ pub(super) struct Answer {
     /// Names, in lower case, and values.
     pub(super) headers: Vec<(String, Vec<u8>)>,
     pub(super) url: Url,
+    pace: Pace,
     stream: Option<InputStream>,
     body: Option<IncomingBody>,
     _response: IncomingResponse,
@@ -196,7 +199,7 @@ impl Upload {
                 continue;
             }
             let (writable, answered) = (self.stream.subscribe(), response.subscribe());
-            if !wait(&[&writable, &answered]) {
+            if !wait(&[&writable, &answered], IDLE) {
                 return Err(Failure::silence(url, IDLE));
             }
             if answered.ready() {
@@ -216,7 +219,7 @@ fn receive(
         if let Some(answered) = request.get() {
             break answered;
         }
-        if !wait(&[&request.subscribe()]) {
+        if !wait(&[&request.subscribe()], IDLE) {
             return Err(Failure::silence(url, IDLE));
         }
     };
@@ -230,6 +233,7 @@ fn receive(
         status: response.status(),
         headers,
         url: url.clone(),
+        pace: Pace::default(),
         stream: Some(stream),
         body: Some(body),
         _response: response,
@@ -244,17 +248,29 @@ impl Answer {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_slice())
     }
 
-    /// The next bytes, `most` of them at most; `None` at the end of a complete answer.
-    pub(super) fn next(&mut self, most: usize) -> Result<Option<Vec<u8>>, Failure> {
+    /// The next bytes, `most` of them at most; `None` at the end of a complete answer. Waits for
+    /// them as long as `patience` at most.
+    pub(super) fn next(
+        &mut self,
+        most: usize,
+        patience: Duration,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let since = clock::instant();
         loop {
             let Some(stream) = &self.stream else { return Ok(None) };
             match stream.read(most.min(PIECE) as u64) {
                 Ok(bytes) if bytes.is_empty() => {
-                    if !wait(&[&stream.subscribe()]) {
-                        return Err(Failure::silence(&self.url, IDLE));
+                    if !wait(&[&stream.subscribe()], patience) {
+                        return Err(Failure::silence(&self.url, patience));
                     }
                 }
-                Ok(bytes) => return Ok(Some(bytes)),
+                Ok(bytes) => {
+                    self.pace.note(bytes.len() as u64, since.elapsed());
+                    if self.pace.is_too_slow(IDLE) {
+                        return Err(Failure::too_slow(&self.url));
+                    }
+                    return Ok(Some(bytes));
+                }
                 Err(StreamError::Closed) => {
                     self.stream = None;
                     return self.finish().map(|()| None);
@@ -281,7 +297,7 @@ impl Answer {
                     return Err(Failure::cut_off(&self.url, &failures::words(&code)));
                 }
                 Some(_) => return Ok(()),
-                None if wait(&[&trailers.subscribe()]) => {}
+                None if wait(&[&trailers.subscribe()], IDLE) => {}
                 None => return Err(Failure::silence(&self.url, IDLE)),
             }
         }
