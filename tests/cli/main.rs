@@ -17,6 +17,7 @@ mod hashing;
 mod ignore_rules;
 mod keys;
 mod messages;
+mod mounts;
 mod overlap;
 mod property;
 mod round_trip;

@@ -91,12 +91,24 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Opens a directory so that everything in it can be removed.
+/// Opens a directory so that everything in it can be removed. An empty one is removed at once and
+/// not found any more.
 fn open_for_removal(device: u64, parent: &Handle, path: &[u8]) -> Result<Handle, os::Error> {
     let (above, name) = split(path);
     let above = os::open_directory(parent, above)?;
     let status = os::status_at(&above, name)?;
-    os::refuse_mount_point(&above, name, &status, device)?;
+    if status.device != device {
+        return Err(os::Error::BUSY);
+    }
+    // Another part of the same file system may be mounted here. No system removes what something is
+    // mounted at, and each says so before it says that a directory is not empty. To rename it would
+    // tell as much, but a directory of a lower layer of an overlay cannot be renamed, and another
+    // process would see a strange name.
+    match os::remove_directory(&above, name) {
+        Ok(()) => return Err(os::Error::NOENT),
+        Err(os::Error::NOTEMPTY | os::Error::EXIST) => {}
+        Err(error) => return Err(error),
+    }
     if status.mode() & OWNER_ACCESS != OWNER_ACCESS {
         // Where this is not permitted, access may still be possible in another way.
         let _ = os::set_mode_at(&above, name, EntryKind::Directory, OWNER_ACCESS);

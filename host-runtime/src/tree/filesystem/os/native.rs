@@ -536,18 +536,6 @@ pub(in crate::tree::filesystem) fn remove_directory(
     rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR)
 }
 
-/// An error where something is mounted at the directory `name`, which has this status, that does
-/// not belong to the tree on `device`. Only for directories that are about to be removed: on other
-/// systems an empty one is gone afterwards.
-pub(in crate::tree::filesystem) fn refuse_mount_point(
-    _directory: &Handle,
-    _name: &[u8],
-    status: &Status,
-    device: u64,
-) -> Result<(), Error> {
-    if status.device == device { Ok(()) } else { Err(Errno::BUSY) }
-}
-
 /// Renames; what is there of the new name is replaced.
 pub(in crate::tree::filesystem) fn rename(
     from: impl AsFd,

@@ -403,25 +403,6 @@ pub(in crate::tree::filesystem) fn remove_directory(
     directory.remove_directory(name.text()?)
 }
 
-/// An error where something is mounted at the directory `name`. There are no numbers of devices to
-/// tell that by, but no system removes what something is mounted at, and it says so before it says
-/// that a directory is not empty. One that is empty may be gone afterwards: this is for directories
-/// that are about to be removed.
-///
-/// To rename it would tell as much, but a directory of a lower layer of an overlay cannot be
-/// renamed, and another process would see a strange name.
-pub(in crate::tree::filesystem) fn refuse_mount_point(
-    directory: &Handle,
-    name: &[u8],
-    _status: &Status,
-    _device: u64,
-) -> Result<(), Error> {
-    match directory.remove_directory(name.text()?) {
-        Ok(()) | Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 /// Renames; what is there of the new name is replaced.
 pub(in crate::tree::filesystem) fn rename(
     from: &Handle,
