@@ -69,9 +69,10 @@ pub(super) struct Parameters {
     /// How many entries a page has at most.
     pub(super) limit: Option<usize>,
     pub(super) labels: BTreeMap<String, String>,
-    /// How often each was named, repetitions included: that is what the limits are about, and what
-    /// the description of the API can say.
+    /// How often each was named, repetitions and empty ones included: that is what the limits are
+    /// about, and what the description of the API can say.
     keys_named: usize,
+    not_named: usize,
     prefixes_named: usize,
     labels_named: usize,
 }
@@ -87,17 +88,12 @@ impl Parameters {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = decode(value, true)?;
             match &*decode(name, true)? {
-                "key" if !value.is_empty() => parameters.add_key(key(value, "key")?)?,
+                "key" => parameters.add_key(value)?,
                 "prefix" => {
                     let prefix = Prefix::new(value).map_err(|fault| invalid("prefix", fault))?;
                     parameters.add_prefix(prefix)?;
                 }
-                "not" if !value.is_empty() => {
-                    parameters.not.push(key(value, "not")?);
-                    if parameters.not.len() > MAX_KEYS {
-                        return Err(too_many("unwanted keys", MAX_KEYS));
-                    }
-                }
+                "not" => parameters.add_not(value)?,
                 "verify" => parameters.verify = flag("verify", &value)?,
                 "after" if !value.is_empty() => parameters.after = Some(key(value, "after")?),
                 "limit" => {
@@ -111,13 +107,25 @@ impl Parameters {
         Ok(parameters)
     }
 
-    fn add_key(&mut self, key: Key) -> Result<(), Problem> {
+    fn add_key(&mut self, text: Cow<'_, str>) -> Result<(), Problem> {
         self.keys_named += 1;
-        if !self.keys.contains(&key) {
-            self.keys.push(key);
+        if !text.is_empty() {
+            let key = key(text, "key")?;
+            if !self.keys.contains(&key) {
+                self.keys.push(key);
+            }
         }
         let fits = self.keys_named <= MAX_KEYS;
         if fits { Ok(()) } else { Err(too_many("keys", MAX_KEYS)) }
+    }
+
+    fn add_not(&mut self, text: Cow<'_, str>) -> Result<(), Problem> {
+        self.not_named += 1;
+        if !text.is_empty() {
+            self.not.push(key(text, "not")?);
+        }
+        let fits = self.not_named <= MAX_KEYS;
+        if fits { Ok(()) } else { Err(too_many("unwanted keys", MAX_KEYS)) }
     }
 
     fn add_prefix(&mut self, prefix: Prefix) -> Result<(), Problem> {
@@ -242,6 +250,8 @@ mod tests {
             many("prefix", MAX_PREFIXES),
             many("label", MAX_LABELS),
             "key=k&".repeat(MAX_KEYS + 1),
+            "key=&".repeat(MAX_KEYS + 1),
+            "not=&".repeat(MAX_KEYS + 1),
             "prefix=&".repeat(MAX_PREFIXES + 1),
             "label=a&".repeat(MAX_LABELS + 1),
             format!("key={}", "k".repeat(Key::MAX_LENGTH + 1)),
