@@ -45,11 +45,14 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, faults: &mut
             "maxLength" if length(value).is_some_and(|length| length > size()) => {
                 fault(format!("longer than {limit}"));
             }
-            "minItems" if value.as_array().is_some_and(|items| (items.len() as u64) < size()) => {
-                fault(format!("fewer than {limit}"));
-            }
             "maxItems" if value.as_array().is_some_and(|items| items.len() as u64 > size()) => {
                 fault(format!("more than {limit}"));
+            }
+            "contains" => {
+                let suits = |item| self::faults(document, limit, item).is_empty();
+                if value.as_array().is_some_and(|items| !items.iter().any(suits)) {
+                    fault(format!("no item that is {limit}"));
+                }
             }
             "pattern" => {
                 let pattern = Regex::new(limit.as_str().unwrap()).unwrap();
@@ -69,7 +72,6 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str, faults: &mut
             | "minimum"
             | "minLength"
             | "maxLength"
-            | "minItems"
             | "maxItems"
             | "required"
             | "properties"
@@ -129,19 +131,19 @@ fn what_is_not_valid_is_found() {
         "type": "object",
         "required": ["a"],
         "properties": {
-            "a": {"type": "array", "minItems": 1, "maxItems": 2, "items": {"$ref": "#/n"}},
+            "a": {"type": "array", "maxItems": 2, "items": {"$ref": "#/n"}},
             "s": {"type": "string", "minLength": 1, "maxLength": 2, "pattern": "^[^,\\u0000]*$"},
             "e": {"enum": ["x"]},
+            "c": {"contains": {"minLength": 1}},
         },
     });
     let faults = |text: &str| faults(&document, &schema, &serde_json::from_str(text).unwrap());
-    for valid in [r#"{"a": [1]}"#, r#"{"a": [1, 2], "s": "éé", "e": "x"}"#] {
+    for valid in [r#"{"a": [1]}"#, r#"{"a": [1, 2], "s": "éé", "e": "x", "c": ["", "y"]}"#] {
         assert_eq!(faults(valid), [""; 0], "{valid}");
     }
     let invalid = [
         "[]",
         "{}",
-        r#"{"a": []}"#,
         r#"{"a": [0]}"#,
         r#"{"a": ["1"]}"#,
         r#"{"a": [1.5]}"#,
@@ -151,6 +153,7 @@ fn what_is_not_valid_is_found() {
         r#"{"a": [1], "s": ","}"#,
         r#"{"a": [1], "s": "\u0000"}"#,
         r#"{"a": [1], "e": "y"}"#,
+        r#"{"a": [1], "c": [""]}"#,
         r#"{"a": [1], "other": 1}"#,
     ];
     for invalid in invalid {
