@@ -23,6 +23,8 @@ fn main() {
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("..");
     let target = env::var("TARGET").unwrap_or_default();
+    // Of a profile of one's own: the one of these two that it inherits from.
+    let profile = env::var("PROFILE").unwrap_or_default();
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
     let target_dir =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
@@ -33,7 +35,7 @@ fn main() {
         newest = newest.max(newest_in(&source));
     }
     for (variable, name) in [("BTDT_CORE", "btdt-core"), ("BTDT_CORE_BROKEN", "btdt-core-broken")] {
-        let artifact = target_dir.join(format!("component/{name}.{target}.cwasm"));
+        let artifact = target_dir.join(format!("component/{name}.{profile}.{target}.cwasm"));
         println!("cargo::rerun-if-changed={}", artifact.display());
         println!("cargo::rustc-env={variable}={}", artifact.display());
         if variable == "BTDT_CORE_BROKEN" {
@@ -42,15 +44,16 @@ fn main() {
         }
         let built = fs::metadata(&artifact).and_then(|metadata| metadata.modified());
         match built {
-            Err(_) => refuse("has not been built"),
-            Ok(built) if built < newest => refuse("is older than its sources"),
+            Err(_) => refuse("has not been built", &profile),
+            Ok(built) if built < newest => refuse("is older than its sources", &profile),
             Ok(_) => {}
         }
     }
 }
 
-fn refuse(problem: &str) {
-    println!("cargo::error=the core component {problem}: run `cargo xtask build`");
+fn refuse(problem: &str, profile: &str) {
+    let option = if profile == "release" { " --release" } else { "" };
+    println!("cargo::error=the core component {problem}: run `cargo xtask build{option}`");
 }
 
 fn newest_in(path: &Path) -> SystemTime {

@@ -15,7 +15,7 @@ pub(crate) fn build(
     profile: Profile,
     target: Option<&str>,
 ) -> Result<PathBuf> {
-    component::build(workspace, Variant::Normal, target)?;
+    component::build(workspace, Variant::Normal, profile, target)?;
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--package", "btdt-cli", "--bin", "btdt"]);
     // Built together, they share what they have in common: alone, each would want other features.

@@ -8,7 +8,7 @@ use crate::artifacts::{add_checksum, hex_digest, with_ending, write_if_new};
 use crate::component_imports;
 use crate::process;
 use crate::wasm_target;
-use crate::workspace::{GUEST_PROFILE, GUEST_TARGET, Profile, Variant, Workspace};
+use crate::workspace::{GUEST_TARGET, Profile, Variant, Workspace};
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -30,13 +30,18 @@ const SOURCES: &[&str] = &[
 /// Packages whose interfaces the core may import.
 const ALLOWED: &[&str] = &["btdt:cache/", "wasi:"];
 
-/// Builds one variant of the component and precompiles it for `triple`, or for this machine when
-/// there is none.
+/// Builds one variant of the component for hosts of one profile and precompiles it for `triple`, or
+/// for this machine when there is none.
 ///
 /// # Errors
 /// When the target is missing, the build fails, the component imports what it must not, or an
 /// artifact can't be written.
-pub(crate) fn build(workspace: &Workspace, variant: Variant, triple: Option<&str>) -> Result<()> {
+pub(crate) fn build(
+    workspace: &Workspace,
+    variant: Variant,
+    profile: Profile,
+    triple: Option<&str>,
+) -> Result<()> {
     wasm_target::ensure(workspace)?;
     let triple = match triple {
         Some(triple) => triple.to_owned(),
@@ -44,8 +49,8 @@ pub(crate) fn build(workspace: &Workspace, variant: Variant, triple: Option<&str
     };
     let freshness =
         Freshness { started: SystemTime::now(), newest_source: newest_source(workspace)? };
-    build_guest(workspace, variant)?;
-    let built = workspace.guest_output(variant);
+    build_guest(workspace, variant, profile)?;
+    let built = workspace.guest_artifact(variant, profile, "btdt_core.wasm");
     let bytes = fs::read(&built)
         .with_context(|| format!("the component is missing: {}", built.display()))?;
     component_imports::check(&bytes, "the core component", ALLOWED)?;
@@ -54,7 +59,7 @@ pub(crate) fn build(workspace: &Workspace, variant: Variant, triple: Option<&str
     let wasm = workspace.component_wasm(variant);
     write_if_new(&wasm, &bytes)?;
     add_checksum(&wasm)?;
-    let cwasm = workspace.component_cwasm(variant, &triple);
+    let cwasm = workspace.component_cwasm(variant, profile, &triple);
     precompile(workspace, &wasm, &cwasm, &triple)?;
 
     freshness.mark(&wasm)?;
@@ -68,10 +73,10 @@ struct Freshness {
     newest_source: SystemTime,
 }
 
-fn build_guest(workspace: &Workspace, variant: Variant) -> Result<()> {
+fn build_guest(workspace: &Workspace, variant: Variant, profile: Profile) -> Result<()> {
     let mut cargo = workspace.guest_cargo(variant);
     cargo.args(["build", "--package", "btdt-core", "--lib"]);
-    cargo.args(["--target", GUEST_TARGET, "--profile", GUEST_PROFILE]);
+    cargo.args(["--target", GUEST_TARGET, "--profile", profile.guest()]);
     if variant == Variant::Broken {
         cargo.args(["--features", "broken"]);
     }

@@ -8,7 +8,7 @@ use crate::component;
 use crate::component_imports;
 use crate::process;
 use crate::wasm_target;
-use crate::workspace::{GUEST_PROFILE, GUEST_TARGET, Profile, Variant, Workspace};
+use crate::workspace::{GUEST_TARGET, Profile, Variant, Workspace};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,19 +56,19 @@ struct Composition {
 /// # Errors
 /// When a part can't be built, the parts do not fit each other, or a composition imports what is
 /// not WASI's.
-pub(crate) fn compose(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+pub(crate) fn compose(workspace: &Workspace, profile: Profile) -> Result<Vec<PathBuf>> {
     wasm_target::ensure(workspace)?;
-    component::build(workspace, Variant::Normal, None)?;
+    component::build(workspace, Variant::Normal, profile, None)?;
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--package", "btdt-compose"]);
     process::run(&mut cargo).context("could not build the program that composes")?;
 
     let core = workspace.component_wasm(Variant::Normal);
     describe(workspace, &core)?;
-    let adapter = ADAPTER.build(workspace)?;
+    let adapter = ADAPTER.build(workspace, profile)?;
     let mut made = Vec::new();
     for composition in COMPOSITIONS {
-        let shell = composition.shell.build(workspace)?;
+        let shell = composition.shell.build(workspace, profile)?;
         let path = workspace.component_dir().join(composition.name);
         let new = with_ending(&path, ".new");
         let mut command = composer(workspace);
@@ -93,13 +93,13 @@ pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
 
 impl Guest {
     /// Compiles it, and returns where the component is.
-    fn build(&self, workspace: &Workspace) -> Result<PathBuf> {
+    fn build(&self, workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
         let mut cargo = workspace.guest_cargo(Variant::Normal);
         cargo.args(["build", "--package", self.package]);
-        cargo.args(["--target", GUEST_TARGET, "--profile", GUEST_PROFILE]);
+        cargo.args(["--target", GUEST_TARGET, "--profile", profile.guest()]);
         process::run(&mut cargo)
             .with_context(|| format!("could not build {} for {GUEST_TARGET}", self.package))?;
-        Ok(workspace.guest_artifact(self.output))
+        Ok(workspace.guest_artifact(Variant::Normal, profile, self.output))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::component;
 use crate::compose;
 use crate::process;
 use crate::tidy;
-use crate::workspace::{GUEST_TARGET, Variant, Workspace};
+use crate::workspace::{GUEST_TARGET, Profile, Variant, Workspace};
 use anyhow::{Context, Result, bail};
 
 /// The heart of the compiler that must stay out of the hosts: with it, `btdt` is several times as
@@ -23,8 +23,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     check_dependencies(workspace)?;
 
     // The hosts' build script wants the artifacts, even when clippy runs it.
-    component::build(workspace, Variant::Normal, None)?;
-    component::build(workspace, Variant::Broken, None)?;
+    component::build(workspace, Variant::Normal, Profile::Dev, None)?;
+    component::build(workspace, Variant::Broken, Profile::Dev, None)?;
     let mut hosts = workspace.cargo();
     hosts.args(["clippy", "--workspace", "--all-targets"]);
     hosts.args(["--", "--deny", "warnings"]);

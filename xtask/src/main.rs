@@ -61,13 +61,13 @@ fn run(task: Task) -> Result<()> {
             println!("{}", program.display());
         }
         Task::Component { broken, target } => {
-            component::build(&workspace, Variant::Normal, target.as_deref())?;
+            component::build(&workspace, Variant::Normal, Profile::Dev, target.as_deref())?;
             if broken {
-                component::build(&workspace, Variant::Broken, target.as_deref())?;
+                component::build(&workspace, Variant::Broken, Profile::Dev, target.as_deref())?;
             }
         }
         Task::Compose => {
-            for path in compose::compose(&workspace)? {
+            for path in compose::compose(&workspace, Profile::Release)? {
                 println!("{}", path.display());
             }
         }

@@ -32,8 +32,8 @@ struct Tally {
 /// When anything can't be built, a test fails, or the style checks find something.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     test_tools::ensure(workspace, arguments.is_empty())?;
-    component::build(workspace, Variant::Normal, None)?;
-    component::build(workspace, Variant::Broken, None)?;
+    component::build(workspace, Variant::Normal, Profile::Dev, None)?;
+    component::build(workspace, Variant::Broken, Profile::Dev, None)?;
 
     let mut tally = Tally::default();
     let mut failures = Vec::new();
@@ -69,8 +69,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 /// When anything can't be built or installed, or a test fails.
 pub(crate) fn run_jco(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     test_tools::ensure(workspace, arguments.is_empty())?;
-    component::build(workspace, Variant::Normal, None)?;
-    component::build(workspace, Variant::Broken, None)?;
+    component::build(workspace, Variant::Normal, Profile::Dev, None)?;
+    component::build(workspace, Variant::Broken, Profile::Dev, None)?;
     let program = wasi_runtime::jco(workspace)?;
     let mut tally = Tally::default();
     let mut command = suite(workspace, &program);

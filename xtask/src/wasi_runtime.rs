@@ -50,7 +50,7 @@ impl WasiProgram {
 /// # Errors
 /// When one of the two can't be built, or the directory not be written.
 pub(crate) fn wasmtime(workspace: &Workspace, profile: Profile) -> Result<WasiProgram> {
-    let component = component(workspace)?;
+    let component = component(workspace, profile)?;
     let mut build = workspace.cargo();
     build.arg("build");
     let name = match profile {
@@ -85,7 +85,7 @@ pub(crate) fn wasmtime(workspace: &Workspace, profile: Profile) -> Result<WasiPr
 /// When the component can't be built, npm can't install jco, jco fails, or the directory can't be
 /// written.
 pub(crate) fn jco(workspace: &Workspace) -> Result<WasiProgram> {
-    let component = component(workspace)?;
+    let component = component(workspace, Profile::Dev)?;
     let sources = workspace.root().join("tests/wasi/jco");
     let tools = workspace.target_dir().join("tools/jco");
     install_packages(&sources, &tools)?;
@@ -115,8 +115,8 @@ pub(crate) fn jco(workspace: &Workspace) -> Result<WasiProgram> {
 }
 
 /// Composes everything and returns the component with the command line.
-fn component(workspace: &Workspace) -> Result<PathBuf> {
-    let composed = compose::compose(workspace)?;
+fn component(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
+    let composed = compose::compose(workspace, profile)?;
     let found = composed.into_iter().find(|path| path.ends_with("btdt.wasm"));
     found.context("btdt.wasm is not among what was composed")
 }

@@ -11,9 +11,6 @@ use std::process::Command;
 /// The target that the core component is compiled for.
 pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
 
-/// The cargo profile that the core component is compiled with.
-pub(crate) const GUEST_PROFILE: &str = "guest";
-
 /// The repository and its target directory, both as absolute paths.
 #[derive(Clone, Debug)]
 pub(crate) struct Workspace {
@@ -85,19 +82,21 @@ impl Workspace {
         self.component_dir().join(format!("{}.wasm", variant.artifact_stem()))
     }
 
-    /// The core component as machine code for one target.
-    pub(crate) fn component_cwasm(&self, variant: Variant, triple: &str) -> PathBuf {
-        self.component_dir().join(format!("{}.{triple}.cwasm", variant.artifact_stem()))
+    /// The core component as machine code for hosts of one profile and target.
+    pub(crate) fn component_cwasm(
+        &self,
+        variant: Variant,
+        profile: Profile,
+        triple: &str,
+    ) -> PathBuf {
+        let (stem, profile) = (variant.artifact_stem(), profile.directory());
+        self.component_dir().join(format!("{stem}.{profile}.{triple}.cwasm"))
     }
 
-    /// Where cargo leaves a variant of the component.
-    pub(crate) fn guest_output(&self, variant: Variant) -> PathBuf {
-        self.guest_target_dir(variant).join(GUEST_TARGET).join(GUEST_PROFILE).join("btdt_core.wasm")
-    }
-
-    /// Where cargo leaves the component of another crate than the core.
-    pub(crate) fn guest_artifact(&self, file: &str) -> PathBuf {
-        self.guest_target_dir(Variant::Normal).join(GUEST_TARGET).join(GUEST_PROFILE).join(file)
+    /// Where cargo leaves a component.
+    pub(crate) fn guest_artifact(&self, variant: Variant, profile: Profile, file: &str) -> PathBuf {
+        let directory = self.guest_target_dir(variant).join(GUEST_TARGET);
+        directory.join(profile.guest()).join(file)
     }
 
     /// The broken variant has a target directory of its own: cargo gives both the same file name,
@@ -183,6 +182,14 @@ impl Variant {
 }
 
 impl Profile {
+    /// The cargo profile of the components.
+    pub(crate) fn guest(self) -> &'static str {
+        match self {
+            Self::Dev => "guest-dev",
+            Self::Release => "guest",
+        }
+    }
+
     /// The directory beneath the target directory.
     fn directory(self) -> &'static str {
         match self {
@@ -250,13 +257,10 @@ mod tests {
     #[test]
     fn variants_have_different_artifacts() {
         let workspace = sample();
-        let path = |variant| workspace.component_cwasm(variant, "x86_64-unknown-linux-gnu");
+        let path = |variant| workspace.component_cwasm(variant, Profile::Dev, "x86_64-linux");
+        assert!(path(Variant::Normal).ends_with("component/btdt-core.debug.x86_64-linux.cwasm"));
         assert!(
-            path(Variant::Normal).ends_with("component/btdt-core.x86_64-unknown-linux-gnu.cwasm")
-        );
-        assert!(
-            path(Variant::Broken)
-                .ends_with("component/btdt-core-broken.x86_64-unknown-linux-gnu.cwasm")
+            path(Variant::Broken).ends_with("component/btdt-core-broken.debug.x86_64-linux.cwasm")
         );
         assert!(workspace.component_wasm(Variant::Normal).ends_with("component/btdt-core.wasm"));
     }
