@@ -34,20 +34,13 @@ fn main() {
         println!("cargo::rerun-if-changed={}", source.display());
         newest = newest.max(newest_in(&source));
     }
-    for (variable, name) in [("BTDT_CORE", "btdt-core"), ("BTDT_CORE_BROKEN", "btdt-core-broken")] {
-        let artifact = target_dir.join(format!("component/{name}.{profile}.{target}.cwasm"));
-        println!("cargo::rerun-if-changed={}", artifact.display());
-        println!("cargo::rustc-env={variable}={}", artifact.display());
-        if variable == "BTDT_CORE_BROKEN" {
-            // Only a test embeds it, and says so itself where it is missing.
-            continue;
-        }
-        let built = fs::metadata(&artifact).and_then(|metadata| metadata.modified());
-        match built {
-            Err(_) => refuse("has not been built", &profile),
-            Ok(built) if built < newest => refuse("is older than its sources", &profile),
-            Ok(_) => {}
-        }
+    let artifact = target_dir.join(format!("component/btdt-core.{profile}.{target}.cwasm"));
+    println!("cargo::rerun-if-changed={}", artifact.display());
+    println!("cargo::rustc-env=BTDT_CORE={}", artifact.display());
+    match fs::metadata(&artifact).and_then(|metadata| metadata.modified()) {
+        Err(_) => refuse("has not been built", &profile),
+        Ok(built) if built < newest => refuse("is older than its sources", &profile),
+        Ok(_) => {}
     }
 }
 

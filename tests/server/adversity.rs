@@ -1,7 +1,8 @@
 //! What happens to servers: full disks, sudden death, broken cores, many clients at once.
 
+use crate::broken_core::trapping_core;
 use crate::support::{Raw, Server, Setup, same_files, until};
-use btdt_host_runtime::engine::{BROKEN_CORE, Core};
+use btdt_host_runtime::engine::Core;
 use rustix::process::Signal;
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -159,7 +160,7 @@ fn a_killed_server_starts_again_and_has_lost_nothing() {
 fn broken_server() {
     let server = btdt_server::Server::with_core(|instances| {
         // SAFETY: the build script embeds the artifact that xtask had precompiled for this target.
-        unsafe { Core::load_pooled(BROKEN_CORE, instances) }
+        unsafe { Core::load_pooled(&trapping_core(), instances) }
     });
     let arguments = ["btdt-server".into(), "start".into()];
     assert_eq!(btdt_server::run(arguments, std::env::vars_os(), &server), 0);

@@ -9,6 +9,8 @@
 
 mod administration;
 mod adversity;
+#[path = "../broken_core/component.rs"]
+mod broken_core;
 mod certificates;
 mod downloads;
 mod fuzz;

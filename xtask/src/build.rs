@@ -2,7 +2,7 @@
 
 use crate::component;
 use crate::process;
-use crate::workspace::{Profile, Variant, Workspace};
+use crate::workspace::{Profile, Workspace};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub(crate) fn build(
     profile: Profile,
     target: Option<&str>,
 ) -> Result<PathBuf> {
-    component::build(workspace, Variant::Normal, profile, target)?;
+    component::build(workspace, profile, target)?;
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--package", "btdt-cli", "--bin", "btdt"]);
     // Built together, they share what they have in common: alone, each would want other features.

@@ -6,9 +6,10 @@
 
 use crate::artifacts::{add_checksum, hex_digest, with_ending, write_if_new};
 use crate::component_imports;
+use crate::composer;
 use crate::process;
 use crate::wasm_target;
-use crate::workspace::{GUEST_TARGET, Profile, Variant, Workspace};
+use crate::workspace::{GUEST_TARGET, Profile, Workspace};
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -27,21 +28,19 @@ const SOURCES: &[&str] = &[
     "Cargo.lock",
 ];
 
+/// Imports that the trapping variant traps at, as the core's module names them.
+const TRAPS: [&str; 2] = ["[static]materializer.finish", "[method]record-store.put"];
+
 /// Packages whose interfaces the core may import.
 const ALLOWED: &[&str] = &["btdt:cache/", "wasi:"];
 
-/// Builds one variant of the component for hosts of one profile and precompiles it for `triple`, or
-/// for this machine when there is none.
+/// Builds the component for hosts of one profile and precompiles it for `triple`, or for this machine
+/// when there is none.
 ///
 /// # Errors
 /// When the target is missing, the build fails, the component imports what it must not, or an
 /// artifact can't be written.
-pub(crate) fn build(
-    workspace: &Workspace,
-    variant: Variant,
-    profile: Profile,
-    triple: Option<&str>,
-) -> Result<()> {
+pub(crate) fn build(workspace: &Workspace, profile: Profile, triple: Option<&str>) -> Result<()> {
     wasm_target::ensure(workspace)?;
     let triple = match triple {
         Some(triple) => triple.to_owned(),
@@ -49,21 +48,36 @@ pub(crate) fn build(
     };
     let freshness =
         Freshness { started: SystemTime::now(), newest_source: newest_source(workspace)? };
-    build_guest(workspace, variant, profile)?;
-    let built = workspace.guest_artifact(variant, profile, "btdt_core.wasm");
+    build_guest(workspace, profile)?;
+    let built = workspace.guest_artifact(profile, "btdt_core.wasm");
     let bytes = fs::read(&built)
         .with_context(|| format!("the component is missing: {}", built.display()))?;
     component_imports::check(&bytes, "the core component", ALLOWED)?;
 
     fs::create_dir_all(workspace.component_dir()).context("could not make target/component")?;
-    let wasm = workspace.component_wasm(variant);
+    let wasm = workspace.component_wasm();
     write_if_new(&wasm, &bytes)?;
     add_checksum(&wasm)?;
-    let cwasm = workspace.component_cwasm(variant, profile, &triple);
+    let cwasm = workspace.component_cwasm(profile, &triple);
     precompile(workspace, &wasm, &cwasm, &triple)?;
 
     freshness.mark(&wasm)?;
     freshness.mark(&cwasm)
+}
+
+/// Makes a variant of the component for the tests of how hosts take a trap: one that traps before it
+/// publishes a restored tree and before it puts a record. [`build`] comes first.
+///
+/// # Errors
+/// When the component no longer calls what it should trap at, or an artifact can't be written.
+pub(crate) fn build_trapping(workspace: &Workspace) -> Result<()> {
+    let directory = workspace.component_dir();
+    let (wasm, cwasm) =
+        (directory.join("btdt-core-trapping.wasm"), directory.join("btdt-core-trapping.cwasm"));
+    let mut command = composer::command(workspace)?;
+    command.arg("trap").args([&workspace.component_wasm(), &wasm]).args(TRAPS);
+    process::run(&mut command).context("could not make the core component trap")?;
+    precompile(workspace, &wasm, &cwasm, &workspace.host_triple()?)
 }
 
 /// The times that say whether an artifact is newer than what it was made from, both taken before
@@ -73,13 +87,10 @@ struct Freshness {
     newest_source: SystemTime,
 }
 
-fn build_guest(workspace: &Workspace, variant: Variant, profile: Profile) -> Result<()> {
-    let mut cargo = workspace.guest_cargo(variant);
+fn build_guest(workspace: &Workspace, profile: Profile) -> Result<()> {
+    let mut cargo = workspace.guest_cargo();
     cargo.args(["build", "--package", "btdt-core", "--lib"]);
     cargo.args(["--target", GUEST_TARGET, "--profile", profile.guest()]);
-    if variant == Variant::Broken {
-        cargo.args(["--features", "broken"]);
-    }
     process::run(&mut cargo).context("could not build the core component")
 }
 

@@ -6,13 +6,13 @@
 use crate::artifacts::{add_checksum, with_ending, write_if_new};
 use crate::component;
 use crate::component_imports;
+use crate::composer;
 use crate::process;
 use crate::wasm_target;
-use crate::workspace::{GUEST_TARGET, Profile, Variant, Workspace};
+use crate::workspace::{GUEST_TARGET, Profile, Workspace};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The crate that carries out on WASI what the core imports.
 const ADAPTER: Guest = Guest { package: "btdt-wasi-adapter", output: "btdt_wasi_adapter.wasm" };
@@ -58,12 +58,8 @@ struct Composition {
 /// not WASI's.
 pub(crate) fn compose(workspace: &Workspace, profile: Profile) -> Result<Vec<PathBuf>> {
     wasm_target::ensure(workspace)?;
-    component::build(workspace, Variant::Normal, profile, None)?;
-    let mut cargo = workspace.cargo();
-    cargo.args(["build", "--package", "btdt-compose"]);
-    process::run(&mut cargo).context("could not build the program that composes")?;
-
-    let core = workspace.component_wasm(Variant::Normal);
+    component::build(workspace, profile, None)?;
+    let core = workspace.component_wasm();
     describe(workspace, &core)?;
     let adapter = ADAPTER.build(workspace, profile)?;
     let mut made = Vec::new();
@@ -71,7 +67,7 @@ pub(crate) fn compose(workspace: &Workspace, profile: Profile) -> Result<Vec<Pat
         let shell = composition.shell.build(workspace, profile)?;
         let path = workspace.component_dir().join(composition.name);
         let new = with_ending(&path, ".new");
-        let mut command = composer(workspace);
+        let mut command = composer::command(workspace)?;
         command.arg("compose").args([&adapter, &core, &shell]);
         command.arg(composition.entry).arg(&new);
         process::run(&mut command)
@@ -94,12 +90,12 @@ pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
 impl Guest {
     /// Compiles it, and returns where the component is.
     fn build(&self, workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
-        let mut cargo = workspace.guest_cargo(Variant::Normal);
+        let mut cargo = workspace.guest_cargo();
         cargo.args(["build", "--package", self.package]);
         cargo.args(["--target", GUEST_TARGET, "--profile", profile.guest()]);
         process::run(&mut cargo)
             .with_context(|| format!("could not build {} for {GUEST_TARGET}", self.package))?;
-        Ok(workspace.guest_artifact(Variant::Normal, profile, self.output))
+        Ok(workspace.guest_artifact(profile, self.output))
     }
 }
 
@@ -107,15 +103,11 @@ impl Guest {
 fn describe(workspace: &Workspace, component: &Path) -> Result<()> {
     let wit = component.with_extension("wit");
     let new = with_ending(&wit, ".new");
-    let mut command = composer(workspace);
+    let mut command = composer::command(workspace)?;
     command.arg("wit").args([component, &new]);
     process::run(&mut command).context("could not print the interfaces of a component")?;
     write_if_new(&wit, &take(&new)?)?;
     add_checksum(component)
-}
-
-fn composer(workspace: &Workspace) -> Command {
-    Command::new(workspace.program(Profile::Dev, "btdt-compose"))
 }
 
 /// Reads a file and removes it.

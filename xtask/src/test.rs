@@ -1,17 +1,58 @@
-//! All tests of the repository, one after the other, and the sum of their results.
+//! The tests of the repository, suite by suite, and the sum of their results.
 
 use crate::component;
+use crate::debian::{self, Requirement};
+use crate::fuzzer;
+use crate::interop_tools;
 use crate::process;
-use crate::test_tools;
 use crate::tidy;
 use crate::wasi_runtime::{self, TOOLS, WasiProgram};
-use crate::workspace::{Profile, Variant, Workspace};
+use crate::workspace::{Profile, Workspace};
 use anyhow::{Result, bail};
 use std::process::Command;
 
-/// How long the tests may take that a variable says under jco, where every start of the program
-/// takes half a second; `tests/README.md` says what each is. Those that are set already count.
-const SHORTER: &[(&str, &str)] = &[
+/// A set of tests that one command runs.
+pub(crate) type Suite = fn(&Workspace, &mut Run) -> Result<()>;
+
+/// What `cargo xtask test` runs.
+pub(crate) const SUITES_OF_TEST: &[Suite] = &[native, wasi, style];
+
+/// What `cargo xtask ci` runs.
+pub(crate) const ALL_SUITES: &[Suite] = &[native, wasi, style, interop, fuzzer, jco];
+
+/// What only other commands run: they need programs that take minutes to build or install.
+const LEFT_OUT: &str = "\
+Not run:
+  cargo xtask test-interop   the tests with btdt 0.4.4 and the tool `biscuit`
+  cargo xtask test-fuzzer    the OpenAPI fuzzer
+  cargo xtask test-jco       the command line on Node.js
+`cargo xtask ci` runs everything.";
+
+/// Programs that tests start.
+const NEEDED: &[Requirement] = &[
+    Requirement { what: "node", package: "nodejs", probe: &["node", "--version"] },
+    Requirement { what: "npm", package: "npm", probe: &["npm", "--version"] },
+    Requirement { what: "openssl", package: "openssl", probe: &["openssl", "version"] },
+];
+
+/// The modules of `tests/server` that need the programs of [`interop_tools`].
+const INTEROP: &[&str] = &["interop::", "guide::"];
+
+/// The module of `tests/server` that needs the fuzzer.
+const FUZZER: &[&str] = &["fuzz::"];
+
+/// How long tests may take that repeat something, in a runtime where the native program has run them
+/// at full length; `tests/README.md` says what each variable is. Those that are set already count.
+const BRIEF: &[(&str, &str)] = &[
+    ("BTDT_CONTENTION_SECONDS", "5"),
+    ("BTDT_CRASH_ROUNDS", "5"),
+    ("BTDT_DAMAGES", "6"),
+    ("BTDT_RESTORE_ROUNDS", "10"),
+    ("PROPTEST_CASES", "12"),
+];
+
+/// The same where every start of the program takes half a second.
+const BRIEF_IN_NODE: &[(&str, &str)] = &[
     ("BTDT_CONTENTION_SECONDS", "30"),
     ("BTDT_CRASH_ROUNDS", "3"),
     ("BTDT_DAMAGES", "4"),
@@ -19,73 +60,89 @@ const SHORTER: &[(&str, &str)] = &[
     ("PROPTEST_CASES", "8"),
 ];
 
-/// How many tests passed and failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
+/// Test programs that are being run, and what came of them so far.
+#[derive(Default)]
+pub(crate) struct Run {
+    /// Go to every test program.
+    arguments: Vec<String>,
     passed: u64,
     failed: u64,
+    failures: Vec<String>,
 }
 
-/// Builds what the tests need and runs them; `arguments` go to every test program.
+/// Runs suites; `arguments` go to every test program. The last line is the sum of the results.
 ///
 /// # Errors
-/// When anything can't be built, a test fails, or the style checks find something.
-pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    test_tools::ensure(workspace, arguments.is_empty())?;
-    component::build(workspace, Variant::Normal, Profile::Dev, None)?;
-    component::build(workspace, Variant::Broken, Profile::Dev, None)?;
+/// When something cannot be built or installed, or a test fails.
+pub(crate) fn run(workspace: &Workspace, suites: &[Suite], arguments: &[String]) -> Result<()> {
+    let mut run = Run { arguments: arguments.to_vec(), ..Run::default() };
+    debian::ensure(NEEDED)?;
+    for suite in suites {
+        suite(workspace, &mut run)?;
+    }
+    if suites.len() == SUITES_OF_TEST.len() {
+        println!("{LEFT_OUT}");
+    }
+    println!("{} passed, {} failed", run.passed, run.failed);
+    if !run.failures.is_empty() {
+        bail!("not everything passed: {}", run.failures.join("; "));
+    }
+    Ok(())
+}
 
-    let mut tally = Tally::default();
-    let mut failures = Vec::new();
+/// The tests of every crate with the native programs, and those of the tools.
+fn native(workspace: &Workspace, run: &mut Run) -> Result<()> {
+    build_components(workspace)?;
+    run.cargo_test(&mut hosts(workspace), &[])?;
+    let skip = [INTEROP, FUZZER].concat().into_iter().flat_map(|module| ["--skip", module]);
+    run.cargo_test(&mut server_suite(workspace), &skip.collect::<Vec<_>>())?;
     let mut tools = workspace.cargo();
     tools.args(["test", "--no-fail-fast"]);
     for tool in TOOLS {
         tools.args(["--package", tool]);
     }
-    let mut commands = vec![hosts(workspace), tools];
-    // The same suite once more, with the component in the place of the native program.
+    run.cargo_test(&mut tools, &[])
+}
+
+/// The end-to-end suite of the command line with `btdt.wasm` under wasmtime.
+fn wasi(workspace: &Workspace, run: &mut Run) -> Result<()> {
     let program = wasi_runtime::wasmtime(workspace, Profile::Dev)?;
-    commands.push(suite(workspace, &program));
-    for mut command in commands {
-        command.arg("--").args(arguments);
-        if !run_counting(&mut command, &mut tally)? {
-            failures.push(process::display(&command));
-        }
-    }
+    run.cargo_test(&mut command_line_suite(workspace, &program, BRIEF), &[])
+}
+
+/// The rules that `cargo xtask tidy` checks.
+fn style(workspace: &Workspace, run: &mut Run) -> Result<()> {
     if let Err(error) = tidy::run(workspace) {
-        failures.push(format!("{error:#}"));
-    }
-    println!("{} passed, {} failed", tally.passed, tally.failed);
-    if !failures.is_empty() {
-        bail!("not everything passed: {}", failures.join("; "));
+        run.failures.push(format!("{error:#}"));
     }
     Ok(())
 }
 
-/// Runs the end-to-end suite of the command line with `btdt.wasm` on Node.js, as jco makes it;
-/// `arguments` go to the test program.
-///
-/// # Errors
-/// When anything can't be built or installed, or a test fails.
-pub(crate) fn run_jco(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    test_tools::ensure(workspace, arguments.is_empty())?;
-    component::build(workspace, Variant::Normal, Profile::Dev, None)?;
-    component::build(workspace, Variant::Broken, Profile::Dev, None)?;
+/// The tests with the release before this one and with the `biscuit` tool.
+pub(crate) fn interop(workspace: &Workspace, run: &mut Run) -> Result<()> {
+    interop_tools::ensure(workspace)?;
+    build_components(workspace)?;
+    run.cargo_test(&mut server_suite(workspace), INTEROP)?;
+    run.cargo_test(hosts(workspace).args(["--test", "auth"]), &[])
+}
+
+/// The tests with the OpenAPI fuzzer.
+pub(crate) fn fuzzer(workspace: &Workspace, run: &mut Run) -> Result<()> {
+    fuzzer::ensure(workspace)?;
+    build_components(workspace)?;
+    run.cargo_test(&mut server_suite(workspace), FUZZER)
+}
+
+/// The end-to-end suite of the command line with `btdt.wasm` on Node.js, as jco makes it.
+pub(crate) fn jco(workspace: &Workspace, run: &mut Run) -> Result<()> {
+    build_components(workspace)?;
     let program = wasi_runtime::jco(workspace)?;
-    let mut tally = Tally::default();
-    let mut command = suite(workspace, &program);
-    for (name, value) in SHORTER {
-        if std::env::var_os(name).is_none() {
-            command.env(name, value);
-        }
-    }
-    command.arg("--").args(arguments);
-    let succeeded = run_counting(&mut command, &mut tally)?;
-    println!("{} passed, {} failed", tally.passed, tally.failed);
-    if !succeeded {
-        bail!("not everything passed: {}", process::display(&command));
-    }
-    Ok(())
+    run.cargo_test(&mut command_line_suite(workspace, &program, BRIEF_IN_NODE), &[])
+}
+
+fn build_components(workspace: &Workspace) -> Result<()> {
+    component::build(workspace, Profile::Dev, None)?;
+    component::build_trapping(workspace)
 }
 
 /// The tests of everything but the tools.
@@ -98,24 +155,45 @@ fn hosts(workspace: &Workspace) -> Command {
     hosts
 }
 
-/// The end-to-end suite of the command line, with another program than the native one. All packages
-/// are named, so that cargo builds nothing again.
-fn suite(workspace: &Workspace, program: &WasiProgram) -> Command {
+/// The end-to-end suite of the server. All packages are named, so that cargo unites the same
+/// features as for the other tests and builds nothing again.
+fn server_suite(workspace: &Workspace) -> Command {
+    let mut suite = hosts(workspace);
+    suite.args(["--test", "server"]);
+    suite
+}
+
+/// The end-to-end suite of the command line, with another program than the native one.
+fn command_line_suite(
+    workspace: &Workspace,
+    program: &WasiProgram,
+    brief: &[(&str, &str)],
+) -> Command {
     let mut suite = hosts(workspace);
     suite.args(["--test", "cli"]);
+    for (name, value) in brief {
+        if std::env::var_os(name).is_none() {
+            suite.env(name, value);
+        }
+    }
     program.stand_in(&mut suite);
     suite
 }
 
-/// Runs one `cargo test`, shows its output and adds its results; tells whether it succeeded.
-fn run_counting(command: &mut Command, tally: &mut Tally) -> Result<bool> {
-    process::stream_lines(command, |line| {
-        println!("{line}");
-        tally.add_line(line);
-    })
-}
+impl Run {
+    /// Runs one `cargo test`, shows its output and adds its results.
+    fn cargo_test(&mut self, command: &mut Command, arguments: &[&str]) -> Result<()> {
+        command.arg("--").args(arguments).args(&self.arguments);
+        let succeeded = process::stream_lines(command, |line| {
+            println!("{line}");
+            self.add_line(line);
+        })?;
+        if !succeeded {
+            self.failures.push(process::display(command));
+        }
+        Ok(())
+    }
 
-impl Tally {
     /// Adds the numbers of a line such as `test result: ok. 10 passed; 0 failed; 0 ignored; …`.
     fn add_line(&mut self, line: &str) {
         let Some(result) = line.strip_prefix("test result: ") else {
@@ -141,16 +219,15 @@ mod tests {
 
     #[test]
     fn closing_lines_are_summed_and_others_are_not() {
-        let mut tally = Tally::default();
+        let mut run = Run::default();
         for line in [
             "running 3 tests",
             "test result: ok. 10 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "test result: FAILED. 3 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.25s",
             "7 passed; 7 failed",
         ] {
-            tally.add_line(line);
+            run.add_line(line);
         }
-        let expected = Tally { passed: 13, failed: 4 };
-        assert_eq!(tally, expected);
+        assert_eq!((run.passed, run.failed), (13, 4));
     }
 }

@@ -20,15 +20,6 @@ pub(crate) struct Workspace {
     target_dir_is_chosen: bool,
 }
 
-/// A build of the core component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Variant {
-    /// The component that the hosts embed.
-    Normal,
-    /// A component that traps on purpose, for the tests of how the hosts report it.
-    Broken,
-}
-
 /// A cargo profile of the host programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
@@ -78,34 +69,18 @@ impl Workspace {
     }
 
     /// The core component as WebAssembly.
-    pub(crate) fn component_wasm(&self, variant: Variant) -> PathBuf {
-        self.component_dir().join(format!("{}.wasm", variant.artifact_stem()))
+    pub(crate) fn component_wasm(&self) -> PathBuf {
+        self.component_dir().join("btdt-core.wasm")
     }
 
     /// The core component as machine code for hosts of one profile and target.
-    pub(crate) fn component_cwasm(
-        &self,
-        variant: Variant,
-        profile: Profile,
-        triple: &str,
-    ) -> PathBuf {
-        let (stem, profile) = (variant.artifact_stem(), profile.directory());
-        self.component_dir().join(format!("{stem}.{profile}.{triple}.cwasm"))
+    pub(crate) fn component_cwasm(&self, profile: Profile, triple: &str) -> PathBuf {
+        self.component_dir().join(format!("btdt-core.{}.{triple}.cwasm", profile.directory()))
     }
 
     /// Where cargo leaves a component.
-    pub(crate) fn guest_artifact(&self, variant: Variant, profile: Profile, file: &str) -> PathBuf {
-        let directory = self.guest_target_dir(variant).join(GUEST_TARGET);
-        directory.join(profile.guest()).join(file)
-    }
-
-    /// The broken variant has a target directory of its own: cargo gives both the same file name,
-    /// and would take the one for the other when it finds nothing to rebuild.
-    fn guest_target_dir(&self, variant: Variant) -> PathBuf {
-        match variant {
-            Variant::Normal => self.target_dir.clone(),
-            Variant::Broken => self.target_dir.join("broken-core"),
-        }
+    pub(crate) fn guest_artifact(&self, profile: Profile, file: &str) -> PathBuf {
+        self.target_dir.join(GUEST_TARGET).join(profile.guest()).join(file)
     }
 
     /// Where cargo leaves a program for this machine, for example `btdt`.
@@ -151,11 +126,8 @@ impl Workspace {
     }
 
     /// A cargo command for the guest: none of the flags that someone set for the host's compiler.
-    pub(crate) fn guest_cargo(&self, variant: Variant) -> Command {
+    pub(crate) fn guest_cargo(&self) -> Command {
         let mut command = self.cargo();
-        if variant != Variant::Normal {
-            command.env("CARGO_TARGET_DIR", self.guest_target_dir(variant));
-        }
         for name in variable_names(is_for_host_builds_only) {
             command.env_remove(name);
         }
@@ -169,15 +141,6 @@ impl Workspace {
     pub(crate) fn host_triple(&self) -> Result<String> {
         let text = process::capture(rustc(&self.root).arg("-vV"))?;
         parse_host_triple(&text).context("`rustc -vV` names no host triple")
-    }
-}
-
-impl Variant {
-    fn artifact_stem(self) -> &'static str {
-        match self {
-            Self::Normal => "btdt-core",
-            Self::Broken => "btdt-core-broken",
-        }
     }
 }
 
@@ -255,14 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn variants_have_different_artifacts() {
+    fn profiles_have_different_artifacts() {
         let workspace = sample();
-        let path = |variant| workspace.component_cwasm(variant, Profile::Dev, "x86_64-linux");
-        assert!(path(Variant::Normal).ends_with("component/btdt-core.debug.x86_64-linux.cwasm"));
-        assert!(
-            path(Variant::Broken).ends_with("component/btdt-core-broken.debug.x86_64-linux.cwasm")
-        );
-        assert!(workspace.component_wasm(Variant::Normal).ends_with("component/btdt-core.wasm"));
+        let path = |profile| workspace.component_cwasm(profile, "x86_64-linux");
+        assert!(path(Profile::Dev).ends_with("component/btdt-core.debug.x86_64-linux.cwasm"));
+        assert!(path(Profile::Release).ends_with("component/btdt-core.release.x86_64-linux.cwasm"));
     }
 
     #[test]

@@ -28,10 +28,6 @@ use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store, UpdateDe
 /// The precompiled core component that was built with this host.
 pub static CORE: &[u8] = include_bytes!(env!("BTDT_CORE"));
 
-/// A core that traps before it commits anything, for the tests of how hosts take that.
-#[cfg(feature = "broken-core")]
-pub static BROKEN_CORE: &[u8] = include_bytes!(env!("BTDT_CORE_BROKEN"));
-
 /// Bytes that may be copied from the core to the host in one call. The largest thing is an encoded
 /// manifest.
 const HOSTCALL_FUEL: usize = 1 << 30;

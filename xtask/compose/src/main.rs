@@ -1,9 +1,10 @@
-//! Composes components, and prints their interfaces: `btdt-compose` for `cargo xtask compose`.
+//! Composes components, prints their interfaces, and makes them trap for tests: `btdt-compose`.
 //!
 //! A program of its own, because what it is built from takes longer to compile than all the rest of
 //! xtask, which most commands of xtask would wait for in vain.
 
 mod composition;
+mod trapping;
 mod wit;
 
 use anyhow::{Context, Result, bail};
@@ -11,7 +12,8 @@ use composition::Parts;
 use std::fs;
 
 const USAGE: &str = "usage: btdt-compose compose ADAPTER CORE SHELL ENTRY OUT.wasm\n\
-                     \x20   or: btdt-compose wit COMPONENT OUT.wit";
+                     \x20   or: btdt-compose wit COMPONENT OUT.wit\n\
+                     \x20   or: btdt-compose trap COMPONENT OUT.wasm IMPORT...";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +28,11 @@ fn main() -> Result<()> {
             let text = wit::print(&read(component)?)
                 .with_context(|| format!("cannot print the interfaces of {component}"))?;
             (out, text.into_bytes())
+        }
+        ["trap", component, out, imports @ ..] => {
+            let bytes = trapping::trap_at(&read(component)?, imports)
+                .with_context(|| format!("cannot make {component} trap"))?;
+            (out, bytes)
         }
         _ => bail!(USAGE),
     };

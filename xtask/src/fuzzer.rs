@@ -1,8 +1,8 @@
-//! The OpenAPI fuzzer that the tests of the server run: schemathesis, in a virtual environment of
-//! its own beneath the target directory.
+//! The OpenAPI fuzzer of the server's tests: schemathesis, in a virtual environment beneath the
+//! target directory.
 
+use crate::debian;
 use crate::process;
-use crate::test_tools;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::fs;
@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// What is installed, every version pinned: a fuzzer that changes by itself finds something else
 /// every day.
-const REQUIREMENTS: &str = include_str!("requirements.txt");
+const REQUIREMENTS: &str = include_str!("../fuzzer/requirements.txt");
 
 /// Has what was installed; written last.
 const STAMP: &str = "installed.txt";
@@ -29,8 +29,8 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     eprintln!("xtask: installing schemathesis for the tests");
-    if !can_make_environments() && test_tools::may_install() {
-        test_tools::install_packages(&["python3", "python3-venv"]).context(NEED)?;
+    if !can_make_environments() && debian::may_install() {
+        debian::install(&["python3", "python3-venv"]).context(NEED)?;
     }
     install(&root).context(NEED)
 }
