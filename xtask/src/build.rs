@@ -20,9 +20,10 @@ pub(crate) fn build(
     cargo.args(["build", "--package", "btdt-cli", "--bin", "btdt"]);
     // Built together, they share what they have in common: alone, each would want other features.
     cargo.args(["--package", "btdt-server", "--bin", "btdt-server"]);
-    if profile == Profile::Release {
-        cargo.arg("--release");
-    }
+    match profile {
+        Profile::Release => cargo.arg("--release"),
+        Profile::Dev => cargo.args(["--package", "btdt-host-features"]),
+    };
     if let Some(triple) = target {
         cargo.args(["--target", triple]);
     }

@@ -5,8 +5,8 @@
 //! much as their content.
 
 use crate::artifacts::{add_checksum, hex_digest, with_ending, write_if_new};
-use crate::component_imports;
 use crate::composer;
+use crate::precompiler;
 use crate::process;
 use crate::wasm_target;
 use crate::workspace::{GUEST_TARGET, Profile, Workspace};
@@ -52,7 +52,7 @@ pub(crate) fn build(workspace: &Workspace, profile: Profile, triple: Option<&str
     let built = workspace.guest_artifact(profile, "btdt_core.wasm");
     let bytes = fs::read(&built)
         .with_context(|| format!("the component is missing: {}", built.display()))?;
-    component_imports::check(&bytes, "the core component", ALLOWED)?;
+    precompiler::check_imports(workspace, &built, ALLOWED)?;
 
     fs::create_dir_all(workspace.component_dir()).context("could not make target/component")?;
     let wasm = workspace.component_wasm();
@@ -97,11 +97,7 @@ fn build_guest(workspace: &Workspace, profile: Profile) -> Result<()> {
 /// Compiles the component to machine code, unless the artifact at hand came from the same
 /// component and the same compiler.
 fn precompile(workspace: &Workspace, wasm: &Path, cwasm: &Path, triple: &str) -> Result<()> {
-    let mut cargo = workspace.cargo();
-    cargo.args(["build", "--package", "btdt-precompile"]);
-    process::run(&mut cargo).context("could not build the precompiler")?;
-    let program = workspace.program(Profile::Dev, "btdt-precompile");
-
+    let program = precompiler::build(workspace)?;
     let stamp_path = with_ending(cwasm, ".stamp");
     let up_to_date = match (stamp(wasm, &program, cwasm), fs::read_to_string(&stamp_path)) {
         (Ok(now), Ok(then)) => now == then,
@@ -111,7 +107,7 @@ fn precompile(workspace: &Workspace, wasm: &Path, cwasm: &Path, triple: &str) ->
         return Ok(());
     }
     let mut command = Command::new(&program);
-    command.args([wasm, cwasm]).arg(triple);
+    command.arg("compile").args([wasm, cwasm]).arg(triple);
     process::run(&mut command).context("could not precompile the core component")?;
     write_if_new(&stamp_path, stamp(wasm, &program, cwasm)?.as_bytes())
 }

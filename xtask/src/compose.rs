@@ -5,8 +5,8 @@
 
 use crate::artifacts::{add_checksum, with_ending, write_if_new};
 use crate::component;
-use crate::component_imports;
 use crate::composer;
+use crate::precompiler;
 use crate::process;
 use crate::wasm_target;
 use crate::workspace::{GUEST_TARGET, Profile, Workspace};
@@ -61,20 +61,19 @@ pub(crate) fn compose(workspace: &Workspace, profile: Profile) -> Result<Vec<Pat
     component::build(workspace, profile, None)?;
     let core = workspace.component_wasm();
     describe(workspace, &core)?;
-    let adapter = ADAPTER.build(workspace, profile)?;
+    build_parts(workspace, profile)?;
+    let artifact = |guest: &Guest| workspace.guest_artifact(profile, guest.output);
     let mut made = Vec::new();
     for composition in COMPOSITIONS {
-        let shell = composition.shell.build(workspace, profile)?;
         let path = workspace.component_dir().join(composition.name);
         let new = with_ending(&path, ".new");
         let mut command = composer::command(workspace)?;
-        command.arg("compose").args([&adapter, &core, &shell]);
+        command.arg("compose").args([&artifact(&ADAPTER), &core, &artifact(&composition.shell)]);
         command.arg(composition.entry).arg(&new);
         process::run(&mut command)
             .with_context(|| format!("could not compose {}", composition.name))?;
-        let bytes = take(&new)?;
-        component_imports::check(&bytes, composition.name, ALLOWED)?;
-        write_if_new(&path, &bytes)?;
+        precompiler::check_imports(workspace, &new, ALLOWED)?;
+        write_if_new(&path, &take(&new)?)?;
         describe(workspace, &path)?;
         made.push(path);
     }
@@ -87,16 +86,14 @@ pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
     std::iter::once(ADAPTER.package).chain(shells)
 }
 
-impl Guest {
-    /// Compiles it, and returns where the component is.
-    fn build(&self, workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
-        let mut cargo = workspace.guest_cargo();
-        cargo.args(["build", "--package", self.package]);
-        cargo.args(["--target", GUEST_TARGET, "--profile", profile.guest()]);
-        process::run(&mut cargo)
-            .with_context(|| format!("could not build {} for {GUEST_TARGET}", self.package))?;
-        Ok(workspace.guest_artifact(profile, self.output))
+/// Compiles the adapter and the front ends, together: so cargo compiles what they share once.
+fn build_parts(workspace: &Workspace, profile: Profile) -> Result<()> {
+    let mut cargo = workspace.guest_cargo();
+    cargo.args(["build", "--target", GUEST_TARGET, "--profile", profile.guest()]);
+    for package in packages() {
+        cargo.args(["--package", package]);
     }
+    process::run(&mut cargo).with_context(|| format!("could not build for {GUEST_TARGET}"))
 }
 
 /// Writes the checksum and the interfaces of a component beside it.

@@ -15,7 +15,14 @@ use std::process::Command;
 
 /// The packages that are built apart from the hosts: cargo unites the features of everything it
 /// builds together, and the compiler that they have would find its way into the hosts.
-pub(crate) const TOOLS: &[&str] = &["xtask", "btdt-compose", "btdt-precompile", "btdt-wasi-tests"];
+pub(crate) const TOOLS: &[&str] = &[
+    "xtask",
+    "btdt-compose",
+    "btdt-precompile",
+    "btdt-tidy",
+    "btdt-tool-features",
+    "btdt-wasi-tests",
+];
 
 /// What finds its own directory, also when it is started through a symlink, and runs `$program`.
 const SCRIPT: &str = "\
