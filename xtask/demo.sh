@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# btdt at work on a real directory: the sources of this project's own dependencies, which cargo has
-# unpacked on every machine that built it. Every result is checked; the first that is wrong ends
-# the demo. `cargo xtask demo` builds btdt and runs this.
+# Shows btdt at work on a real directory: the sources of this project's own dependencies, which
+# cargo has unpacked on every machine that built it. Checks every result and stops at the first
+# wrong one. `cargo xtask demo` builds btdt and runs this.
 #
 # usage: demo.sh PROGRAM DIRECTORY
 set -euo pipefail
@@ -20,7 +20,8 @@ bytes() { find "$@" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum 
 files() { find "$@" -type f | wc -l; }
 size() { numfmt --to=si --suffix=B --format=%.1f "$1"; }
 
-# Runs btdt, shows it, and checks its exit code and standard output. The time is in $seconds.
+# Runs btdt, shows the command and output, and checks its exit code and standard output. Sets
+# $seconds.
 btdt() {
     local expected_code=$1 expected_output=$2 code=0 output begin=$EPOCHREALTIME
     shift 2
@@ -32,7 +33,7 @@ btdt() {
     [ "$output" = "$expected_output" ] || fail "printed \"$output\" instead of \"$expected_output\""
 }
 
-# Adds a row to the table: what was done, and why it is worth seeing.
+# Adds a row to the table: the step, and what it shows.
 row() {
     local now
     now=$(bytes "$cache")
@@ -40,7 +41,7 @@ row() {
     before=$now
 }
 
-# Two trees are the same: names, kinds, contents, modes, times and targets of links.
+# Checks that two trees are the same: names, kinds, contents, modes, times and link targets.
 same() {
     diff -r --no-dereference "$1" "$2" > /dev/null || fail "$1 and $2 have different contents"
     diff <(cd "$1" && find . -printf '%P %y %m %T@ %l\n' | sort) \
@@ -63,7 +64,7 @@ total=$(files "$first")
 [ "$total" -gt 1000 ] || fail "found only $total files of dependencies in ${sources[*]}"
 cp -a "$first" "$second"
 
-# As an update of a few dependencies would: five files edited, one added, one deleted.
+# Like an update of a few dependencies: five files edited, one added, one deleted.
 mapfile -t chosen < <(find "$second" -name lib.rs | sort | awk 'NR % 20 == 1' | head -6)
 for file in "${chosen[@]:1}"; do
     echo "// Edited by the demo." >> "$file"
@@ -88,8 +89,8 @@ touch "$directory/before"
 btdt 0 "Restored key dependencies-v2" restore --cache "$cache" --keys dependencies-v2 --exact "$restored"
 same "$second" "$restored"
 written=$(find "$restored" -type f -newercm "$directory/before" | wc -l)
-# Archives give files times of whole seconds, which do not tell versions apart: files of several
-# chunks with such times are written again.
+# Archives have times in whole seconds, which do not identify versions: files of several chunks with
+# such times are written again.
 large=$(find "$second" -type f -size +1023k | wc -l)
 { [ "$written" -ge 6 ] && [ "$written" -le $((6 + large)) ]; } || fail "wrote $written files where 6 differ"
 row "restore dependencies-v2, over the other" "$written files differed and were written; the others were left alone."

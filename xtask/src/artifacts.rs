@@ -1,4 +1,4 @@
-//! Files that are made: written so that nobody sees half of one, and with checksums beside them.
+//! Build artifacts: written atomically, with checksums beside them.
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
@@ -6,11 +6,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Writes a file under another name first, so that whoever reads it meanwhile never sees half of
-/// it. A file that is right already keeps its time.
-///
-/// # Errors
-/// When it can't be written.
+/// Writes a file by renaming, so that a concurrent reader never sees half of it. A file that
+/// already has this content keeps its time.
 pub(crate) fn write_if_new(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).ok().as_deref() == Some(bytes) {
         return Ok(());
@@ -21,10 +18,7 @@ pub(crate) fn write_if_new(path: &Path, bytes: &[u8]) -> Result<()> {
         .with_context(|| format!("could not write {}", path.display()))
 }
 
-/// Writes the checksum of a file beside it, as `sha256sum` prints and checks it.
-///
-/// # Errors
-/// When the file can't be read, or the checksum not be written.
+/// Writes the checksum of a file beside it, in the format of `sha256sum`.
 pub(crate) fn add_checksum(path: &Path) -> Result<()> {
     let bytes = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -32,7 +26,7 @@ pub(crate) fn add_checksum(path: &Path) -> Result<()> {
     write_if_new(&with_ending(path, ".sha256"), line.as_bytes())
 }
 
-/// A path with something added to its name.
+/// Appends to the file name of a path.
 pub(crate) fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(ending);

@@ -1,4 +1,4 @@
-//! The programs: the component first, then `btdt` and `btdt-server`, which embed it.
+//! Builds the programs: first the core component, then `btdt` and `btdt-server`, which embed it.
 
 use crate::component;
 use crate::process;
@@ -6,10 +6,7 @@ use crate::workspace::{Profile, Workspace};
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 
-/// Builds `btdt` and `btdt-server`, and returns where `btdt` is; the other is beside it.
-///
-/// # Errors
-/// When the component or the program can't be built.
+/// Builds `btdt` and `btdt-server`, and returns the path of `btdt`; the server is beside it.
 pub(crate) fn build(
     workspace: &Workspace,
     profile: Profile,
@@ -18,7 +15,8 @@ pub(crate) fn build(
     component::build(workspace, profile, target)?;
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--package", "btdt-cli", "--bin", "btdt"]);
-    // Built together, they share what they have in common: alone, each would want other features.
+    // One build for both: separate builds would compile shared dependencies with different
+    // features.
     cargo.args(["--package", "btdt-server", "--bin", "btdt-server"]);
     match profile {
         Profile::Release => cargo.arg("--release"),

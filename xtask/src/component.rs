@@ -1,8 +1,8 @@
 //! The core component: built for WASI, checked, and precompiled for the target of the hosts.
 //!
-//! The hosts' build script embeds what this module leaves in `target/component/` and refuses
-//! artifacts that are older than the sources of the core. So the times of the artifacts matter as
-//! much as their content.
+//! The hosts' build script embeds the artifacts in `target/component/`, and refuses those that are
+//! older than the sources of the core. So the times of the artifacts matter as much as their
+//! content.
 
 use crate::artifacts::{add_checksum, hex_digest, with_ending, write_if_new};
 use crate::composer;
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-/// What the component is made from: an artifact older than any file in here is stale.
+/// The sources of the component: an artifact older than any of these files is stale.
 const SOURCES: &[&str] = &[
     "core-wasm/Cargo.toml",
     "core-wasm/ports",
@@ -28,18 +28,17 @@ const SOURCES: &[&str] = &[
     "Cargo.lock",
 ];
 
-/// Imports that the trapping variant traps at, as the core's module names them.
+/// Imports at which the trapping variant traps, with their names in the core's module.
 const TRAPS: [&str; 2] = ["[static]materializer.finish", "[method]record-store.put"];
 
 /// Packages whose interfaces the core may import.
 const ALLOWED: &[&str] = &["btdt:cache/", "wasi:"];
 
-/// Builds the component for hosts of one profile and precompiles it for `triple`, or for this machine
-/// when there is none.
+/// Builds the component for hosts of one profile and precompiles it for `triple`, or for this
+/// machine if there is none.
 ///
 /// # Errors
-/// When the target is missing, the build fails, the component imports what it must not, or an
-/// artifact can't be written.
+/// If the target is missing, the build fails, or the component has a forbidden import.
 pub(crate) fn build(workspace: &Workspace, profile: Profile, triple: Option<&str>) -> Result<()> {
     wasm_target::ensure(workspace)?;
     let triple = match triple {
@@ -65,11 +64,11 @@ pub(crate) fn build(workspace: &Workspace, profile: Profile, triple: Option<&str
     freshness.mark(&cwasm)
 }
 
-/// Makes a variant of the component for the tests of how hosts take a trap: one that traps before it
-/// publishes a restored tree and before it puts a record. [`build`] comes first.
+/// Creates a variant of the component for tests of how hosts handle a trap: it traps before it
+/// publishes a restored tree and before it puts a record. Run [`build`] first.
 ///
 /// # Errors
-/// When the component no longer calls what it should trap at, or an artifact can't be written.
+/// If the component does not call one of these imports.
 pub(crate) fn build_trapping(workspace: &Workspace) -> Result<()> {
     let directory = workspace.component_dir();
     let (wasm, cwasm) =
@@ -80,8 +79,8 @@ pub(crate) fn build_trapping(workspace: &Workspace) -> Result<()> {
     precompile(workspace, &wasm, &cwasm, &workspace.host_triple()?)
 }
 
-/// The times that say whether an artifact is newer than what it was made from, both taken before
-/// the build: a source that someone saves during the build must make the artifact stale.
+/// The times that decide whether an artifact is newer than its sources. Both are taken before the
+/// build, so that a source saved during the build makes the artifact stale.
 struct Freshness {
     started: SystemTime,
     newest_source: SystemTime,
@@ -94,7 +93,7 @@ fn build_guest(workspace: &Workspace, profile: Profile) -> Result<()> {
     process::run(&mut cargo).context("could not build the core component")
 }
 
-/// Compiles the component to machine code, unless the artifact at hand came from the same
+/// Compiles the component to machine code, unless the existing artifact came from the same
 /// component and the same compiler.
 fn precompile(workspace: &Workspace, wasm: &Path, cwasm: &Path, triple: &str) -> Result<()> {
     let program = precompiler::build(workspace)?;
@@ -112,8 +111,8 @@ fn precompile(workspace: &Workspace, wasm: &Path, cwasm: &Path, triple: &str) ->
     write_if_new(&stamp_path, stamp(wasm, &program, cwasm)?.as_bytes())
 }
 
-/// The digests of what went into a precompiled component and of what came out. The latter because
-/// the engine loads a damaged artifact without noticing.
+/// The digests of the inputs of a precompiled component and of the artifact itself, because the
+/// engine would load a damaged artifact without noticing.
 fn stamp(wasm: &Path, program: &Path, cwasm: &Path) -> Result<String> {
     let mut text = String::new();
     for (name, path) in [("component", wasm), ("compiler", program), ("artifact", cwasm)] {
@@ -131,8 +130,8 @@ fn newest_source(workspace: &Workspace) -> Result<SystemTime> {
     Ok(newest)
 }
 
-/// The newest modification time of a file or of anything beneath a directory; the directories'
-/// own times count too, because they tell of files that were removed.
+/// The newest modification time of a file or of anything beneath a directory. The times of
+/// directories count too, because they show that files were removed.
 fn newest_beneath(path: &Path) -> Result<SystemTime> {
     let context = || format!("could not look at {}", path.display());
     let metadata = fs::symlink_metadata(path).with_context(context)?;
@@ -146,9 +145,8 @@ fn newest_beneath(path: &Path) -> Result<SystemTime> {
 }
 
 impl Freshness {
-    /// Makes an artifact newer than its sources, but not newer than the start of the build. One
-    /// that is so already keeps its time: a new time would make cargo build the hosts again for
-    /// nothing.
+    /// Makes an artifact newer than its sources, but not newer than the start of the build. If it
+    /// already is, its time stays: a new time would make cargo rebuild the hosts for nothing.
     fn mark(&self, artifact: &Path) -> Result<()> {
         let context = || format!("could not set the time of {}", artifact.display());
         let file = File::options().append(true).open(artifact).with_context(context)?;

@@ -1,7 +1,7 @@
-//! btdt for any WASI runtime: components that need nothing but `wasi:*`.
+//! Composes btdt for any WASI runtime: components that import only `wasi:*`.
 //!
-//! Each of them is the core that the hosts embed, composed with the adapter, which gives it files
-//! and servers through WASI, and with a front end.
+//! Each consists of the core that the hosts embed, the adapter, which gives it files and servers
+//! through WASI, and a front end.
 
 use crate::artifacts::{add_checksum, with_ending, write_if_new};
 use crate::component;
@@ -14,13 +14,13 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The crate that carries out on WASI what the core imports.
+/// The crate that implements the imports of the core on WASI.
 const ADAPTER: Guest = Guest { package: "btdt-wasi-adapter", output: "btdt_wasi_adapter.wasm" };
 
 /// Packages whose interfaces a composition may import.
 const ALLOWED: &[&str] = &["wasi:"];
 
-/// What is composed.
+/// All compositions.
 const COMPOSITIONS: &[Composition] = &[
     Composition {
         name: "btdt.wasm",
@@ -37,25 +37,25 @@ const COMPOSITIONS: &[Composition] = &[
 /// A crate that is compiled to a component.
 struct Guest {
     package: &'static str,
-    /// The name of the file that cargo makes of it.
+    /// The name of the file that cargo builds.
     output: &'static str,
 }
 
-/// A front end, and what becomes of it.
+/// A front end, and the composition that is built from it.
 struct Composition {
-    /// The name of the file.
+    /// The name of the composed file.
     name: &'static str,
     shell: Guest,
-    /// What a runtime calls, without the version.
+    /// The export that a runtime calls, without its version.
     entry: &'static str,
 }
 
-/// Builds the parts and leaves the compositions in `target/component/`, beside the core and each
-/// with a checksum and its interfaces. Returns where the compositions are.
+/// Builds the parts and writes the compositions to `target/component/`, beside the core, each with
+/// a checksum and its interfaces. Returns the paths of the compositions.
 ///
 /// # Errors
-/// When a part can't be built, the parts do not fit each other, or a composition imports what is
-/// not WASI's.
+/// If a part can't be built, the parts do not fit together, or a composition imports anything
+/// besides WASI.
 pub(crate) fn compose(workspace: &Workspace, profile: Profile) -> Result<Vec<PathBuf>> {
     wasm_target::ensure(workspace)?;
     component::build(workspace, profile, None)?;
@@ -80,13 +80,13 @@ pub(crate) fn compose(workspace: &Workspace, profile: Profile) -> Result<Vec<Pat
     Ok(made)
 }
 
-/// The packages that are compiled for compositions, beside the core.
+/// The packages that are compiled for compositions, besides the core.
 pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
     let shells = COMPOSITIONS.iter().map(|composition| composition.shell.package);
     std::iter::once(ADAPTER.package).chain(shells)
 }
 
-/// Compiles the adapter and the front ends, together: so cargo compiles what they share once.
+/// Compiles the adapter and the front ends in one build, so that shared dependencies compile once.
 fn build_parts(workspace: &Workspace, profile: Profile) -> Result<()> {
     let mut cargo = workspace.guest_cargo();
     cargo.args(["build", "--target", GUEST_TARGET, "--profile", profile.guest()]);

@@ -6,9 +6,6 @@ use anyhow::{Context, Result};
 use std::process::Command;
 
 /// Builds the program and returns a command that runs it.
-///
-/// # Errors
-/// When it does not build.
 pub(crate) fn command(workspace: &Workspace) -> Result<Command> {
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--package", "btdt-compose"]);

@@ -1,15 +1,15 @@
-//! Programs of the system that tests need, installed from Debian's packages where that is possible.
+//! System programs that tests need, installed from Debian packages where possible.
 
 use crate::process;
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 
-/// A program, or another thing to look for, and the package that has it.
+/// A program or another requirement, and the package that provides it.
 pub(crate) struct Requirement {
-    /// What the tests need, in words for a message.
+    /// What the tests need, for a message.
     pub(crate) what: &'static str,
     pub(crate) package: &'static str,
-    /// The command that succeeds where it is installed.
+    /// A command that succeeds if it is installed.
     pub(crate) probe: &'static [&'static str],
 }
 
@@ -21,10 +21,10 @@ impl Requirement {
     }
 }
 
-/// Installs what is missing, as root on a system with apt-get.
+/// Installs missing packages if this is root on a system with apt-get.
 ///
 /// # Errors
-/// When something is missing and cannot be installed; the message names the packages.
+/// If something is missing and can't be installed; the message names the packages.
 pub(crate) fn ensure(requirements: &[Requirement]) -> Result<()> {
     let missing = || requirements.iter().filter(|wanted| !wanted.is_met()).collect::<Vec<_>>();
     let wanted = missing();
@@ -37,7 +37,7 @@ pub(crate) fn ensure(requirements: &[Requirement]) -> Result<()> {
     if missing.is_empty() { Ok(()) } else { bail!("{}", advice(&missing)) }
 }
 
-/// Whether packages of the system can be installed.
+/// Whether system packages can be installed.
 pub(crate) fn may_install() -> bool {
     let is_root =
         process::capture(Command::new("id").arg("-u")).is_ok_and(|user_id| user_id.trim() == "0");
@@ -45,9 +45,6 @@ pub(crate) fn may_install() -> bool {
 }
 
 /// Installs packages.
-///
-/// # Errors
-/// When apt-get fails.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let apt_get = || {
         let mut command = Command::new("apt-get");

@@ -1,4 +1,5 @@
-//! `cargo xtask demo`: btdt at work on a real directory, from a fresh clone; `xtask/demo.sh` shows it.
+//! `cargo xtask demo`: builds btdt and runs `xtask/demo.sh`, which shows it at work on a real
+//! directory.
 
 use crate::build;
 use crate::process;
@@ -9,7 +10,7 @@ use std::process::Command;
 /// Builds btdt and shows it at work.
 ///
 /// # Errors
-/// When btdt does not build, or one of its results is not what it should be.
+/// If btdt does not build, or one of its results is wrong.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     println!("Building btdt (a few minutes the first time) ...");
     let program = build::build(workspace, Profile::Dev, None)?;

@@ -1,4 +1,4 @@
-//! The OpenAPI fuzzer of the server's tests: schemathesis, in a virtual environment beneath the
+//! Installs the OpenAPI fuzzer of the server tests, schemathesis, in a virtual environment in the
 //! target directory.
 
 use crate::debian;
@@ -9,20 +9,19 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What is installed, every version pinned: a fuzzer that changes by itself finds something else
-/// every day.
+/// The packages, all with pinned versions: an updated fuzzer would find something else every day.
 const REQUIREMENTS: &str = include_str!("../fuzzer/requirements.txt");
 
-/// Has what was installed; written last.
+/// Contains the installed requirements; written last.
 const STAMP: &str = "installed.txt";
 
 const NEED: &str = "the tests need the fuzzer schemathesis, which needs Python 3.10 or newer with \
                     its module venv, for example by `apt-get install python3 python3-venv`";
 
-/// Installs the fuzzer unless it is there.
+/// Installs the fuzzer if it is missing.
 ///
 /// # Errors
-/// When there is no Python that can make a virtual environment, or the packages can't be had.
+/// If Python can't create a virtual environment, or the packages can't be installed.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
     let root = workspace.target_dir().join("tools").join("schemathesis");
     if is_installed(&root) {
@@ -35,13 +34,13 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
     install(&root).context(NEED)
 }
 
-/// Whether all of it is there, and in the versions that the tests are for.
+/// Whether everything is installed in the pinned versions.
 fn is_installed(root: &Path) -> bool {
     root.join("bin/schemathesis").is_file()
         && fs::read_to_string(root.join(STAMP)).is_ok_and(|installed| installed == REQUIREMENTS)
 }
 
-/// Whether there is Python with what Debian has in a package of its own.
+/// Whether there is a Python with `venv`, which is a separate package in Debian.
 fn can_make_environments() -> bool {
     process::find_program("python3").is_some()
         && process::capture(Command::new("python3").args(["-c", "import venv, ensurepip"])).is_ok()
@@ -54,7 +53,7 @@ fn install(root: &Path) -> Result<()> {
         .with_context(|| format!("could not write {}", requirements.display()))?;
     let mut pip = Command::new(root.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        // Nothing of it shall be compiled here.
+        // Never compile packages here.
         .args(["--only-binary", ":all:", "--requirement"])
         .arg(&requirements);
     process::run(&mut pip)?;

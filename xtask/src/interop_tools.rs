@@ -1,5 +1,5 @@
-//! Programs of others that the interoperability tests talk to: the release before this one, and the
-//! `biscuit` tool, for tokens as the guides make them.
+//! Installs the third-party programs for the interoperability tests: the previous release of btdt,
+//! and the `biscuit` tool, which the guides use to create tokens.
 
 use crate::debian::{self, Requirement};
 use crate::process;
@@ -7,7 +7,7 @@ use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::path::Path;
 
-/// What the server of the last release is built with.
+/// Build requirements of the previous release's server.
 const NEEDED: &[Requirement] = &[
     Requirement { what: "pkg-config", package: "pkg-config", probe: &["pkg-config", "--version"] },
     Requirement {
@@ -17,17 +17,17 @@ const NEEDED: &[Requirement] = &[
     },
 ];
 
-/// A program that a crate has, in the version that the tests are for.
+/// A program from a crate, in the version that the tests expect.
 struct Tool {
     package: &'static str,
     version: &'static str,
     program: &'static str,
-    /// Where it goes beneath `target/tools`; its program is in `bin` there.
+    /// The installation directory beneath `target/tools`; the program is in its `bin`.
     directory: &'static str,
 }
 
-/// The `biscuit` tool of the guides, and the client and the server of the release that ours have to
-/// get on with. Those two have the names of ours: they stay apart from what is put into a `PATH`.
+/// The `biscuit` tool, and the client and the server of the previous release. The latter two have
+/// the same names as ours, so they are installed apart from the tools that go into `PATH`.
 const CRATES: &[Tool] = &[
     Tool { package: "biscuit-cli", version: "0.6.0", program: "biscuit", directory: "" },
     Tool { package: "btdt-cli", version: "0.4.4", program: "btdt", directory: "original" },
@@ -39,10 +39,7 @@ const CRATES: &[Tool] = &[
     },
 ];
 
-/// Builds and installs the programs that are missing beneath the target directory.
-///
-/// # Errors
-/// When one cannot be built.
+/// Builds missing programs and installs them beneath the target directory.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
     let tools = workspace.target_dir().join("tools");
     let missing: Vec<_> = CRATES.iter().filter(|tool| !tool.is_installed(&tools)).collect();
@@ -50,7 +47,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     debian::ensure(NEEDED)?;
-    // One for all of them: they have most of their dependencies in common.
+    // One build directory for all: they share most of their dependencies.
     let build_dir = tools.join("build");
     let installed = missing.iter().try_for_each(|tool| {
         eprintln!(
@@ -59,7 +56,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
         );
         let mut install = workspace.cargo();
         install
-            // Unoptimised: they have little to do, and take a third of the time to build.
+            // Unoptimised, which takes a third of the build time: they have little to do.
             .args(["install", tool.package, "--version", tool.version])
             .args(["--locked", "--debug", "--force"])
             .arg("--root")
@@ -73,13 +70,13 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
             )
         })
     });
-    // A gigabyte that nobody needs again. What cannot be removed does no harm either.
+    // It is a gigabyte that is not needed again. Failing to remove it does no harm.
     let _ = std::fs::remove_dir_all(&build_dir);
     installed
 }
 
 impl Tool {
-    /// Whether it is there in the right version: cargo keeps a list of what it has installed.
+    /// Whether the right version is installed, according to cargo's list of installed crates.
     fn is_installed(&self, tools: &Path) -> bool {
         let root = tools.join(self.directory);
         let listed = format!("\"{} {} (", self.package, self.version);

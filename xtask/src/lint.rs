@@ -1,4 +1,4 @@
-//! Checks that run no test: format, style, dependencies, and clippy on the host and on the guest.
+//! Checks other than tests: format, style, dependencies, and clippy for the host and the guest.
 
 use crate::component;
 use crate::compose;
@@ -9,18 +9,18 @@ use crate::workspace::{GUEST_TARGET, Profile, Workspace};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 
-/// The heart of the compiler that must stay out of the hosts: with it, `btdt` is several times as
-/// large and starts later. (Other crates of that family hold plain data structures.)
+/// The core of the compiler that the hosts must not link: it makes `btdt` several times as large
+/// and slower to start. (Other Cranelift crates contain only data structures.)
 const COMPILER_CRATE: &str = "cranelift-codegen";
 
-/// Lints for the product alone, not for tests and tools; `clippy.toml` has their settings.
+/// Lints for the product only, not for tests and tools; `clippy.toml` configures them.
 const PRODUCT_LINTS: &[&str] =
     &["clippy::disallowed_macros", "clippy::disallowed_methods", "clippy::too_many_lines"];
 
-/// Runs the checks, the quickest first, and stops at the first that finds something.
+/// Runs the checks, the fastest first, and stops at the first failure.
 ///
 /// # Errors
-/// When a check finds something or can't run.
+/// If a check finds something or can't run.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut format = workspace.cargo();
     format.args(["fmt", "--all", "--check"]);
@@ -28,7 +28,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     tidy::run(workspace)?;
     check_dependencies(workspace)?;
 
-    // The hosts' build script wants the artifact, even when clippy runs it.
+    // The hosts' build script needs the artifact, even under clippy.
     component::build(workspace, Profile::Dev, None)?;
     clippy(
         workspace.cargo(),
@@ -68,7 +68,7 @@ fn check_dependencies(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Whether the output of `cargo tree --prefix none` has the compiler.
+/// Whether the output of `cargo tree --prefix none` lists the compiler.
 fn has_compiler(tree: &str) -> bool {
     tree.lines().any(|line| line.split(' ').next() == Some(COMPILER_CRATE))
 }

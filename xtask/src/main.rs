@@ -1,9 +1,9 @@
-//! `cargo xtask`: every command that builds, tests, measures and shows btdt.
+//! `cargo xtask`: builds, tests, measures and demonstrates btdt.
 //!
-//! Orchestration lives here and not in build scripts: no build script of this repository runs
-//! cargo or reaches for the network.
+//! Orchestration belongs here and not in build scripts: no build script of this repository runs
+//! cargo or accesses the network.
 
-// A program of commands: its output is its purpose.
+// Commands print their results.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod artifacts;
@@ -31,7 +31,7 @@ use clap::{Args, Parser, Subcommand};
 use std::process::ExitCode;
 use workspace::{Profile, Workspace};
 
-/// Builds, tests, measures and shows btdt.
+/// Builds, tests, measures and demonstrates btdt.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", arg_required_else_help = true)]
 struct Arguments {
@@ -41,27 +41,27 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the core component, then `btdt` and `btdt-server` with it inside.
+    /// Build the core component, then `btdt` and `btdt-server` with it embedded.
     ///
-    /// Adds the compiler's wasm32-wasip2 target where it is missing.
+    /// Adds the compiler's wasm32-wasip2 target if it is missing.
     Build {
         /// Optimise; the programs are in target/release/ instead of target/debug/.
         #[arg(long)]
         release: bool,
-        /// Build for another target; the programs are in target/TRIPLE/. The linker for that target
-        /// is yours to install and to name in cargo's configuration.
+        /// Build for another target; the programs are in target/TRIPLE/. You have to install the
+        /// linker for that target and configure it in cargo.
         #[arg(long, value_name = "TRIPLE")]
         target: Option<String>,
     },
-    /// Build only the core component, after which `cargo build` and `cargo run` work.
+    /// Build only the core component, so that `cargo build` and `cargo run` work.
     ///
-    /// Leaves btdt-core.wasm and its machine code in target/component/ and fails when the component
+    /// Writes btdt-core.wasm and its machine code to target/component/. Fails if the component
     /// imports anything besides btdt:cache/* and wasi:*.
     Component {
-        /// Also make the variant that traps on purpose, for the tests.
+        /// Also build the variant that traps on purpose, for the tests.
         #[arg(long)]
         trapping: bool,
-        /// Build it as releases have it, optimised.
+        /// Build it optimised, as for a release.
         #[arg(long)]
         release: bool,
         /// Precompile for another target.
@@ -71,46 +71,46 @@ enum Task {
     /// Build btdt and its server as components that run under any WASI runtime.
     ///
     /// Composes the core component with the adapter, which gives it files and servers through WASI,
-    /// and with a front end, and leaves btdt.wasm and btdt-server.wasm in target/component/. Fails
-    /// when one imports anything besides wasi:*. Beside them and beside btdt-core.wasm lie checksums
-    /// (.sha256) and what each imports and exports (.wit).
+    /// and with a front end. Writes btdt.wasm and btdt-server.wasm to target/component/, and beside
+    /// these and btdt-core.wasm their checksums (.sha256) and interfaces (.wit). Fails if one of
+    /// the two imports anything besides wasi:*.
     Compose,
     /// Run the tests, or those whose names contain one of the words.
     ///
-    /// The tests of every crate and of xtask, those of the command line once more with btdt.wasm
-    /// under wasmtime, and the style checks of `tidy`. Says at the end what it left to `test-interop`,
-    /// `test-fuzzer` and `test-jco`. The last line is the sum: `N passed, N failed`. Words and options
-    /// go to the test programs: `cargo xtask test restore --nocapture`.
+    /// Runs the tests of every crate and of xtask, the command-line tests again with btdt.wasm
+    /// under wasmtime, and the style checks of `tidy`. At the end, it lists the tests that only
+    /// `test-interop`, `test-fuzzer` and `test-jco` run. The last line is the sum: `N passed, N
+    /// failed`. Words and options go to the test programs: `cargo xtask test restore --nocapture`.
     ///
-    /// The tests run a real `npm ci`. Where node, npm or openssl are missing they are installed when
-    /// this runs as root on a system with apt-get.
+    /// The tests run a real `npm ci`. If node, npm or openssl are missing, they are installed,
+    /// provided that this runs as root on a system with apt-get.
     ///
-    /// `INSTA_UPDATE=always cargo xtask test` accepts the output of today as the expected one.
+    /// `INSTA_UPDATE=always cargo xtask test` accepts the current output as the expected one.
     Test(TestArguments),
-    /// Run the tests with the programs of others: btdt 0.4.4 and the tool `biscuit`.
+    /// Run the interoperability tests with btdt 0.4.4 and the tool `biscuit`.
     ///
-    /// Builds them in target/tools/ first, which takes some minutes and needs libssl-dev and
+    /// Builds both in target/tools/ first, which takes some minutes and needs libssl-dev and
     /// pkg-config.
     TestInterop(TestArguments),
     /// Run the OpenAPI fuzzer against the server; installs it in target/tools/ first.
     TestFuzzer(TestArguments),
-    /// Run the end-to-end tests of the command line with btdt.wasm on Node.js.
+    /// Run the end-to-end command-line tests with btdt.wasm on Node.js.
     ///
-    /// Installs jco from npm in target/tools/ and has it make JavaScript of the component. Every
-    /// start takes half a second there, so what tests repeat, they repeat less often;
-    /// tests/README.md has the variables.
+    /// Installs jco from npm in target/tools/ and translates the component to JavaScript with it.
+    /// Each start takes half a second there, so repetitive tests run fewer rounds; tests/README.md
+    /// has the variables.
     TestJco(TestArguments),
-    /// Check the rules of style that a program can check; CONTRIBUTING.md has them.
+    /// Check the style rules that a program can check; they are in CONTRIBUTING.md.
     Tidy,
-    /// Check format, style and dependencies, and run clippy for the hosts and the guest.
+    /// Check format, style and dependencies, and run clippy for the host and the guest.
     Lint,
-    /// Everything a change must pass: `lint`, `demo` and all tests.
+    /// Run everything that a change must pass: `lint`, `demo` and all tests.
     Ci,
-    /// See what btdt does: cache a real directory, change it, restore it.
+    /// Show btdt at work: cache a real directory, change it, restore it.
     ///
     /// Gathers the sources of this project's own dependencies (thousands of files) in target/demo/,
-    /// stores them, changes a few, stores them again and restores both, checks every byte, and shows
-    /// times, sizes and what deduplication saved.
+    /// stores them, changes a few, stores them again and restores both versions. Checks every byte,
+    /// and prints times, sizes and what deduplication saved.
     Demo,
     /// Measure btdt against the rivals that are installed; `bench --help` lists the options.
     #[command(disable_help_flag = true)]
@@ -122,7 +122,7 @@ enum Task {
 
 #[derive(Args)]
 struct TestArguments {
-    /// Parts of names of tests, and options of the test programs.
+    /// Parts of test names, and options of the test programs.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORD")]
     arguments: Vec<String>,
 }

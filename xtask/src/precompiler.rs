@@ -6,10 +6,7 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds the program and returns where it is.
-///
-/// # Errors
-/// When it does not build.
+/// Builds the program and returns its path.
 pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--package", "btdt-precompile"]);
@@ -20,7 +17,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
 /// Checks that every import of a component begins with one of `allowed`.
 ///
 /// # Errors
-/// When one does not; the program names it.
+/// If one does not; the program names it.
 pub(crate) fn check_imports(
     workspace: &Workspace,
     component: &Path,

@@ -1,4 +1,4 @@
-//! Running other programs: every failure names the command line that failed.
+//! Runs other programs. Every error names the command line that failed.
 
 use anyhow::{Context, Result, bail};
 use std::env;
@@ -10,8 +10,7 @@ use std::process::{Command, Stdio};
 /// Runs a command with this process's standard streams and waits for it.
 ///
 /// # Errors
-/// When the program can't be started or ends with anything but success; the message has the
-/// command line.
+/// If the program can't be started or fails; the message has the command line.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status =
         command.status().with_context(|| format!("could not start: {}", display(command)))?;
@@ -21,10 +20,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command and returns what it wrote to its standard output; its standard error is shown.
+/// Runs a command and returns its standard output; its standard error is shown.
 ///
 /// # Errors
-/// As [`run`], and when the output is not UTF-8.
+/// As for [`run`], or if the output is not UTF-8.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -38,11 +37,11 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
         .with_context(|| format!("output is not UTF-8: {}", display(command)))
 }
 
-/// Runs a command, hands each line of its standard output to `on_line` as it appears, and tells
+/// Runs a command, passes each line of its standard output to `on_line` as it appears, and returns
 /// whether the command succeeded.
 ///
 /// # Errors
-/// When the program can't be started or its output can't be read; not when it fails.
+/// If the program can't be started or its output can't be read, but not if it fails.
 pub(crate) fn stream_lines(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<bool> {
     let mut child = command
         .stdout(Stdio::piped())
@@ -58,7 +57,7 @@ pub(crate) fn stream_lines(command: &mut Command, mut on_line: impl FnMut(&str))
     Ok(status.success())
 }
 
-/// Where a program is found by name in `PATH`, or `None`.
+/// The path of a program in `PATH`, or `None`.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path)
@@ -78,7 +77,7 @@ fn is_executable(path: &Path) -> bool {
     path.is_file()
 }
 
-/// The command as one would type it into a shell.
+/// The command as you would type it into a shell.
 pub(crate) fn display(command: &Command) -> String {
     let mut line = quote(command.get_program());
     for argument in command.get_args() {

@@ -1,6 +1,6 @@
 //! Numbers as people read them.
 
-/// A number with a comma between groups of three digits.
+/// Formats a number with commas between groups of three digits.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

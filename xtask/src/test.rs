@@ -1,4 +1,4 @@
-//! The tests of the repository, suite by suite, and the sum of their results.
+//! Runs the tests of the repository, suite by suite, and adds up their results.
 
 use crate::component;
 use crate::debian::{self, Requirement};
@@ -11,16 +11,16 @@ use crate::workspace::{Profile, Workspace};
 use anyhow::{Result, bail};
 use std::process::Command;
 
-/// A set of tests that one command runs.
+/// A set of tests that a command runs.
 pub(crate) type Suite = fn(&Workspace, &mut Run) -> Result<()>;
 
-/// What `cargo xtask test` runs.
+/// The suites of `cargo xtask test`.
 pub(crate) const SUITES_OF_TEST: &[Suite] = &[native, wasi, style];
 
-/// What `cargo xtask ci` runs.
+/// The suites of `cargo xtask ci`.
 pub(crate) const ALL_SUITES: &[Suite] = &[native, wasi, style, interop, fuzzer, jco];
 
-/// What only other commands run: they need programs that take minutes to build or install.
+/// Suites that only other commands run, because their programs take minutes to build or install.
 const LEFT_OUT: &str = "\
 Not run:
   cargo xtask test-interop   the tests with btdt 0.4.4 and the tool `biscuit`
@@ -41,8 +41,9 @@ const INTEROP: &[&str] = &["interop::", "guide::"];
 /// The module of `tests/server` that needs the fuzzer.
 const FUZZER: &[&str] = &["fuzz::"];
 
-/// How long tests may take that repeat something, in a runtime where the native program has run them
-/// at full length; `tests/README.md` says what each variable is. Those that are set already count.
+/// Shorter runs of repetitive tests, for a runtime other than the native program, which runs them
+/// at full length. `tests/README.md` explains the variables. Values that are already set take
+/// precedence.
 const BRIEF: &[(&str, &str)] = &[
     ("BTDT_CONTENTION_SECONDS", "5"),
     ("BTDT_CRASH_ROUNDS", "5"),
@@ -51,7 +52,7 @@ const BRIEF: &[(&str, &str)] = &[
     ("PROPTEST_CASES", "12"),
 ];
 
-/// The same where every start of the program takes half a second.
+/// The same for Node.js, where each start of the program takes half a second.
 const BRIEF_IN_NODE: &[(&str, &str)] = &[
     ("BTDT_CONTENTION_SECONDS", "30"),
     ("BTDT_CRASH_ROUNDS", "3"),
@@ -60,20 +61,21 @@ const BRIEF_IN_NODE: &[(&str, &str)] = &[
     ("PROPTEST_CASES", "8"),
 ];
 
-/// Test programs that are being run, and what came of them so far.
+/// A run of test programs, and their results so far.
 #[derive(Default)]
 pub(crate) struct Run {
-    /// Go to every test program.
+    /// Passed to every test program.
     arguments: Vec<String>,
     passed: u64,
     failed: u64,
     failures: Vec<String>,
 }
 
-/// Runs suites; `arguments` go to every test program. The last line is the sum of the results.
+/// Runs suites, with `arguments` for every test program. The last line of the output is the sum of
+/// the results.
 ///
 /// # Errors
-/// When something cannot be built or installed, or a test fails.
+/// If something can't be built or installed, or a test fails.
 pub(crate) fn run(workspace: &Workspace, suites: &[Suite], arguments: &[String]) -> Result<()> {
     let mut run = Run { arguments: arguments.to_vec(), ..Run::default() };
     debian::ensure(NEEDED)?;
@@ -90,7 +92,7 @@ pub(crate) fn run(workspace: &Workspace, suites: &[Suite], arguments: &[String])
     Ok(())
 }
 
-/// The tests of every crate with the native programs, and those of the tools.
+/// The tests of every crate with the native programs, and the tests of the tools.
 fn native(workspace: &Workspace, run: &mut Run) -> Result<()> {
     build_components(workspace)?;
     run.cargo_test(&mut hosts(workspace), &[])?;
@@ -104,7 +106,7 @@ fn native(workspace: &Workspace, run: &mut Run) -> Result<()> {
     run.cargo_test(&mut tools, &[])
 }
 
-/// The end-to-end suite of the command line with `btdt.wasm` under wasmtime.
+/// The end-to-end command-line suite with `btdt.wasm` under wasmtime.
 fn wasi(workspace: &Workspace, run: &mut Run) -> Result<()> {
     let program = wasi_runtime::wasmtime(workspace, Profile::Dev)?;
     run.cargo_test(&mut command_line_suite(workspace, &program, BRIEF), &[])
@@ -118,7 +120,7 @@ fn style(workspace: &Workspace, run: &mut Run) -> Result<()> {
     Ok(())
 }
 
-/// The tests with the release before this one and with the `biscuit` tool.
+/// The tests with the previous release and the `biscuit` tool.
 pub(crate) fn interop(workspace: &Workspace, run: &mut Run) -> Result<()> {
     interop_tools::ensure(workspace)?;
     build_components(workspace)?;
@@ -133,7 +135,7 @@ pub(crate) fn fuzzer(workspace: &Workspace, run: &mut Run) -> Result<()> {
     run.cargo_test(&mut server_suite(workspace), FUZZER)
 }
 
-/// The end-to-end suite of the command line with `btdt.wasm` on Node.js, as jco makes it.
+/// The end-to-end command-line suite with `btdt.wasm` on Node.js, through jco.
 pub(crate) fn jco(workspace: &Workspace, run: &mut Run) -> Result<()> {
     build_components(workspace)?;
     let program = wasi_runtime::jco(workspace)?;
@@ -145,7 +147,7 @@ fn build_components(workspace: &Workspace) -> Result<()> {
     component::build_trapping(workspace)
 }
 
-/// The tests of everything but the tools.
+/// The tests of all packages except the tools.
 fn hosts(workspace: &Workspace) -> Command {
     let mut hosts = workspace.cargo();
     hosts.args(["test", "--no-fail-fast", "--workspace"]);
@@ -155,15 +157,15 @@ fn hosts(workspace: &Workspace) -> Command {
     hosts
 }
 
-/// The end-to-end suite of the server. All packages are named, so that cargo unites the same
-/// features as for the other tests and builds nothing again.
+/// The end-to-end server suite. It names all packages, so that cargo enables the same features as
+/// for the other tests and rebuilds nothing.
 fn server_suite(workspace: &Workspace) -> Command {
     let mut suite = hosts(workspace);
     suite.args(["--test", "server"]);
     suite
 }
 
-/// The end-to-end suite of the command line, with another program than the native one.
+/// The end-to-end command-line suite with `program` instead of the native one.
 fn command_line_suite(
     workspace: &Workspace,
     program: &WasiProgram,

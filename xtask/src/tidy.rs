@@ -1,4 +1,4 @@
-//! The rules of style that a program checks: `btdt-tidy`, built apart from xtask.
+//! Runs `btdt-tidy`, the style checker, which is built separately from xtask.
 
 use crate::process;
 use crate::workspace::{Profile, Workspace};
@@ -8,7 +8,7 @@ use std::process::Command;
 /// Checks all files; the program prints what it finds.
 ///
 /// # Errors
-/// When there is a finding, or the program does not build.
+/// If there is a finding, or the program does not build.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut cargo = workspace.cargo();
     cargo.args(["build", "--package", "btdt-tidy"]);

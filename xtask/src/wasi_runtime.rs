@@ -1,8 +1,8 @@
-//! `btdt.wasm` as a program: one directory for each runtime that the tests run it in, with a shell
-//! script `btdt` in it that takes the native program's place.
+//! Makes `btdt.wasm` a program: for each runtime that the tests use, a directory with a shell
+//! script `btdt` that replaces the native program.
 //!
-//! A directory has all that its script starts (but for Node.js itself), so that tests can copy it to
-//! where another user can reach it.
+//! A directory has everything that its script runs except Node.js, so that tests can copy it to a
+//! place that another user can access.
 
 use crate::compose;
 use crate::process;
@@ -13,8 +13,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The packages that are built apart from the hosts: cargo unites the features of everything it
-/// builds together, and the compiler that they have would find its way into the hosts.
+/// Packages that are not built together with the hosts: cargo unites the features of everything in
+/// one build, so the hosts would link the compiler that these packages need.
 pub(crate) const TOOLS: &[&str] = &[
     "xtask",
     "btdt-compose",
@@ -24,7 +24,7 @@ pub(crate) const TOOLS: &[&str] = &[
     "btdt-wasi-tests",
 ];
 
-/// What finds its own directory, also when it is started through a symlink, and runs `$program`.
+/// Finds its own directory, even when started through a symbolic link, and runs `$program`.
 const SCRIPT: &str = "\
 #!/bin/sh
 program=$0
@@ -34,28 +34,25 @@ here=${program%/*}
 
 /// A program that runs `btdt.wasm`.
 pub(crate) struct WasiProgram {
-    /// The name of the runtime in `BTDT_TEST_RUNTIME`.
+    /// The value of `BTDT_TEST_RUNTIME`.
     runtime: &'static str,
     path: PathBuf,
 }
 
 impl WasiProgram {
-    /// Where it is.
+    /// The path of the program.
     pub(crate) fn into_path(self) -> PathBuf {
         self.path
     }
 
-    /// Has a command of cargo test this program in the place of the native one.
+    /// Makes a cargo command test this program instead of the native one.
     pub(crate) fn stand_in(&self, command: &mut Command) {
         command.env("BTDT_TEST_PROGRAM", &self.path).env("BTDT_TEST_RUNTIME", self.runtime);
     }
 }
 
-/// Builds `btdt.wasm` and a plain WASI host on wasmtime to run it in: for the tests as they are
-/// built, or optimised to be measured.
-///
-/// # Errors
-/// When one of the two can't be built, or the directory not be written.
+/// Builds `btdt.wasm` and a plain WASI host on wasmtime to run it in: with the test profile, or
+/// optimised for measurements.
 pub(crate) fn wasmtime(workspace: &Workspace, profile: Profile) -> Result<WasiProgram> {
     let component = component(workspace, profile)?;
     let mut build = workspace.cargo();
@@ -66,8 +63,8 @@ pub(crate) fn wasmtime(workspace: &Workspace, profile: Profile) -> Result<WasiPr
             "wasmtime-release"
         }
         Profile::Dev => {
-            // All of them, though only one is wanted: so the libraries are those that the tests of
-            // the tools are built with.
+            // Build all of them, although only one is needed: then the libraries are the same as
+            // for the tests of the tools.
             for tool in TOOLS {
                 build.args(["--package", tool]);
             }
@@ -85,12 +82,8 @@ pub(crate) fn wasmtime(workspace: &Workspace, profile: Profile) -> Result<WasiPr
     Ok(WasiProgram { runtime: "wasmtime", path: write_script(&directory, start)? })
 }
 
-/// Builds `btdt.wasm`, has jco make it into JavaScript, and puts that beside what Node.js needs to
-/// run it. What comes from npm is installed beneath the target directory.
-///
-/// # Errors
-/// When the component can't be built, npm can't install jco, jco fails, or the directory can't be
-/// written.
+/// Builds `btdt.wasm`, translates it to JavaScript with jco, and puts the result beside what
+/// Node.js needs to run it. npm packages are installed beneath the target directory.
 pub(crate) fn jco(workspace: &Workspace) -> Result<WasiProgram> {
     let component = component(workspace, Profile::Dev)?;
     let sources = workspace.root().join("tests/wasi/jco");
@@ -121,14 +114,14 @@ pub(crate) fn jco(workspace: &Workspace) -> Result<WasiProgram> {
     Ok(WasiProgram { runtime: "jco", path: write_script(&directory, &start)? })
 }
 
-/// Composes everything and returns the component with the command line.
+/// Composes everything and returns the path of the command-line component.
 fn component(workspace: &Workspace, profile: Profile) -> Result<PathBuf> {
     let composed = compose::compose(workspace, profile)?;
     let found = composed.into_iter().find(|path| path.ends_with("btdt.wasm"));
     found.context("btdt.wasm is not among what was composed")
 }
 
-/// Installs what `package.json` asks for, unless that was done before.
+/// Installs the packages of `package.json`, unless that was done before.
 fn install_packages(sources: &Path, tools: &Path) -> Result<()> {
     let wanted = fs::read(sources.join("package.json")).context("could not read package.json")?;
     let stamp = tools.join("installed.json");
@@ -151,7 +144,7 @@ fn directory(workspace: &Workspace, runtime: &str) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// Copies a file, also over a program that is running.
+/// Copies a file, even over a running program.
 fn install(from: &Path, to: &Path) -> Result<()> {
     let _ = fs::remove_file(to);
     fs::copy(from, to)

@@ -1,4 +1,4 @@
-//! The compiler's support for the guest's target: looked for, and installed where that is possible.
+//! Checks that the compiler supports the guest's target, and installs the target where possible.
 
 use crate::process;
 use crate::workspace::{GUEST_TARGET, Workspace, rustc};
@@ -10,9 +10,9 @@ use std::process::Command;
 /// Makes sure that the compiler can build for the guest's target.
 ///
 /// # Errors
-/// When the target is missing and can't be added; the message says what to do by hand.
+/// If the target is missing and can't be added; the message says what to do by hand.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
-    // The sysroot is what counts: a rustup on the path need not be the one that manages `rustc`.
+    // The sysroot decides: a rustup on the path need not be the one that manages `rustc`.
     if is_installed(workspace)? {
         return Ok(());
     }
@@ -40,8 +40,8 @@ fn is_installed(workspace: &Workspace) -> Result<bool> {
     Ok(has_standard_library(Path::new(directory.trim())))
 }
 
-/// Whether a target's library directory has the standard library; the directory alone says
-/// nothing, because the compiler names it for targets that are not installed too.
+/// Whether a target's library directory contains the standard library. Checking that the directory
+/// exists is not enough: the compiler also names it for targets that are not installed.
 fn has_standard_library(directory: &Path) -> bool {
     let Ok(entries) = fs::read_dir(directory) else {
         return false;

@@ -1,4 +1,4 @@
-//! Where things are: the repository, cargo's target directory, the artifacts in it, and the
+//! Paths and commands: the repository, cargo's target directory, the artifacts in it, and the
 //! commands of the Rust toolchain.
 
 use crate::process;
@@ -16,26 +16,26 @@ pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
 pub(crate) struct Workspace {
     root: PathBuf,
     target_dir: PathBuf,
-    /// Whether a variable of the environment chose the target directory.
+    /// Whether an environment variable sets the target directory.
     target_dir_is_chosen: bool,
 }
 
 /// A cargo profile of the host programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// Quick to build, for tests and development.
+    /// Fast to build, for tests and development.
     Dev,
     /// What users run.
     Release,
 }
 
 impl Workspace {
-    /// Finds the repository that this xtask belongs to. `CARGO_TARGET_DIR` is honoured.
+    /// Finds the repository of this xtask. Honours `CARGO_TARGET_DIR`.
     ///
     /// # Errors
-    /// When the current directory is gone, so that a relative path means nothing.
+    /// If the current directory no longer exists, so that relative paths can't be resolved.
     pub(crate) fn locate() -> Result<Self> {
-        // `cargo run` sets the variable; what was true at compile time is the next best guess.
+        // `cargo run` sets the variable; otherwise fall back to its value at compile time.
         let manifest_dir = env::var_os("CARGO_MANIFEST_DIR")
             .filter(|dir| Path::new(dir).ends_with("xtask"))
             .unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
@@ -58,12 +58,12 @@ impl Workspace {
         &self.root
     }
 
-    /// Cargo's target directory: everything that xtask makes is beneath it.
+    /// Cargo's target directory, which contains everything that xtask builds.
     pub(crate) fn target_dir(&self) -> &Path {
         &self.target_dir
     }
 
-    /// Where the core component and its precompiled forms lie for the hosts' build scripts.
+    /// Where the hosts' build scripts find the core component and its precompiled forms.
     pub(crate) fn component_dir(&self) -> PathBuf {
         self.target_dir.join("component")
     }
@@ -78,17 +78,17 @@ impl Workspace {
         self.component_dir().join(format!("btdt-core.{}.{triple}.cwasm", profile.directory()))
     }
 
-    /// Where cargo leaves a component.
+    /// Where cargo writes a component.
     pub(crate) fn guest_artifact(&self, profile: Profile, file: &str) -> PathBuf {
         self.target_dir.join(GUEST_TARGET).join(profile.guest()).join(file)
     }
 
-    /// Where cargo leaves a program for this machine, for example `btdt`.
+    /// Where cargo writes a program for this machine, for example `btdt`.
     pub(crate) fn program(&self, profile: Profile, name: &str) -> PathBuf {
         self.program_for(profile, None, name)
     }
 
-    /// Where cargo leaves a program that was built with `--target`, or without it for `None`.
+    /// Where cargo writes a program that was built with `--target`, or without it for `None`.
     pub(crate) fn program_for(
         &self,
         profile: Profile,
@@ -100,10 +100,10 @@ impl Workspace {
         path.join(profile.directory()).join(format!("{name}{}", env::consts::EXE_SUFFIX))
     }
 
-    /// A cargo command for this repository, working on the same target directory.
+    /// A cargo command for this repository, with the same target directory.
     ///
-    /// What `cargo run` told *this* program about itself is taken out of the environment: build
-    /// scripts that watch such variables would otherwise run again for nothing.
+    /// Removes the variables that `cargo run` set for *this* program from the environment: build
+    /// scripts that watch them would run again for nothing.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command
@@ -117,15 +117,15 @@ impl Workspace {
         }) {
             command.env_remove(name);
         }
-        // Only where it says something: build scripts that watch the variable would run again each
-        // time someone calls cargo without xtask.
+        // Set it only if the user did: otherwise build scripts that watch the variable would run
+        // again each time someone calls cargo without xtask.
         if self.target_dir_is_chosen {
             command.env("CARGO_TARGET_DIR", &self.target_dir);
         }
         command
     }
 
-    /// A cargo command for the guest: none of the flags that someone set for the host's compiler.
+    /// A cargo command for the guest, without flags that are meant for the host's compiler.
     pub(crate) fn guest_cargo(&self) -> Command {
         let mut command = self.cargo();
         for name in variable_names(is_for_host_builds_only) {
@@ -134,10 +134,10 @@ impl Workspace {
         command
     }
 
-    /// The triple of this machine, as the compiler names it.
+    /// The target triple of this machine.
     ///
     /// # Errors
-    /// When `rustc -vV` fails or says nothing about its host.
+    /// If `rustc -vV` fails or does not name its host.
     pub(crate) fn host_triple(&self) -> Result<String> {
         let text = process::capture(rustc(&self.root).arg("-vV"))?;
         parse_host_triple(&text).context("`rustc -vV` names no host triple")
@@ -176,7 +176,7 @@ fn parse_host_triple(version_text: &str) -> Option<String> {
         .map(|triple| triple.trim().to_owned())
 }
 
-/// Whether a variable configures how the host's code is compiled and must not reach the guest.
+/// Whether a variable configures host compilation and must not reach the guest.
 fn is_for_host_builds_only(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "RUSTFLAGS",

@@ -1,7 +1,8 @@
-//! One component out of three: the adapter, the core on top of it, and a front end on top of both.
+//! Composes three components into one: the adapter, the core on top of it, and a front end on top
+//! of both.
 //!
-//! What the front end and the core import and a part below exports is connected by name; the front
-//! end's entry is exported. The imports that are left are for the runtime.
+//! Imports of the front end and the core are connected by name to exports of the parts below. The
+//! front end's entry is exported. All other imports remain for the runtime.
 
 use anyhow::{Context, Result, bail};
 use wac_graph::types::Package;
@@ -12,17 +13,17 @@ use wasmparser::Validator;
 pub(crate) struct Parts<'parts> {
     /// Exports every interface that the core imports.
     pub(crate) adapter: &'parts [u8],
-    /// Exports what front ends ask of it.
+    /// Exports what front ends need.
     pub(crate) core: &'parts [u8],
     /// Has the export that a runtime calls.
     pub(crate) shell: &'parts [u8],
 }
 
-/// Composes a component that exports the interface `entry`, which is named without its version.
+/// Composes a component that exports the interface `entry`, given without its version.
 ///
 /// # Errors
-/// When a part is no component, the parts do not fit each other, the front end has no such export,
-/// or the result is not valid.
+/// If a part is not a component, the parts do not fit together, the front end has no such export,
+/// or the result is invalid.
 pub(crate) fn compose(parts: &Parts<'_>, entry: &str) -> Result<Vec<u8>> {
     let mut graph = CompositionGraph::new();
     let adapter = Instance::new(&mut graph, "btdt:adapter", parts.adapter, &[])?;
@@ -41,19 +42,19 @@ pub(crate) fn compose(parts: &Parts<'_>, entry: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The name of an interface as WIT has it, without `@` and version.
+/// The WIT name of an interface, without `@` and version.
 fn without_version(name: &str) -> &str {
     name.split_once('@').map_or(name, |(name, _)| name)
 }
 
-/// A part in its place.
+/// An instantiated part.
 struct Instance {
     package: PackageId,
     node: NodeId,
 }
 
 impl Instance {
-    /// Adds a component and connects what it imports with what the suppliers export.
+    /// Adds a component and connects its imports to the exports of the suppliers.
     fn new(
         graph: &mut CompositionGraph,
         name: &str,

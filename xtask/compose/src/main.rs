@@ -1,7 +1,7 @@
-//! Composes components, prints their interfaces, and makes them trap for tests: `btdt-compose`.
+//! `btdt-compose`: composes components, prints their interfaces, and makes them trap for tests.
 //!
-//! A program of its own, because what it is built from takes longer to compile than all the rest of
-//! xtask, which most commands of xtask would wait for in vain.
+//! This is a separate program because its dependencies take longer to compile than the rest of
+//! xtask, and most xtask commands do not need them.
 
 mod composition;
 mod trapping;

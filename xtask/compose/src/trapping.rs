@@ -1,15 +1,16 @@
-//! Makes a component trap where it would call certain imports, for tests of how hosts take a trap.
+//! Makes a component trap where it would call certain imports, for tests of how hosts handle a
+//! trap.
 
 use anyhow::{Context, Result, bail};
 use wasm_encoder::reencode::{self, Reencode, ReencodeComponent};
 use wasm_encoder::{Component, ImportSection, Instruction, Module};
 use wasmparser::{Import, Operator, Parser, TypeRef};
 
-/// The component with each call of an import replaced by a trap; `imports` are names of functions
-/// as core modules see them, such as `[method]record-store.put`.
+/// Replaces each call of an import by a trap. `imports` are function names as core modules see
+/// them, such as `[method]record-store.put`.
 ///
 /// # Errors
-/// When the bytes are no component, or an import is never called.
+/// If the bytes are not a component, or an import is never called.
 pub(crate) fn trap_at(component: &[u8], imports: &[&str]) -> Result<Vec<u8>> {
     let mut rewriter =
         Rewriter { names: imports, functions: 0, trapping: Vec::new(), called: vec![] };
@@ -25,9 +26,9 @@ pub(crate) fn trap_at(component: &[u8], imports: &[&str]) -> Result<Vec<u8>> {
 
 struct Rewriter<'a> {
     names: &'a [&'a str],
-    /// Functions that the module at hand has imported so far.
+    /// The number of functions that the current module has imported so far.
     functions: u32,
-    /// Indices of those that trap.
+    /// Indices and names of the functions that trap.
     trapping: Vec<(u32, &'a str)>,
     called: Vec<&'a str>,
 }

@@ -1,13 +1,13 @@
-//! What a component imports and exports, in the language of WIT.
+//! Prints the imports and exports of a component in WIT.
 
 use anyhow::{Context, Result};
 use wit_component::WitPrinter;
 use wit_parser::decoding;
 
-/// The text, without the comments of the interfaces.
+/// Returns the WIT text, without the comments of the interfaces.
 ///
 /// # Errors
-/// When the bytes are no component.
+/// If the bytes are not a component.
 pub(crate) fn print(component: &[u8]) -> Result<String> {
     let decoded = decoding::decode(component).context("it is no component")?;
     let resolve = decoded.resolve();

@@ -1,19 +1,19 @@
-//! What components may import: the core this project's own interfaces and WASI, compositions WASI
-//! alone.
+//! Checks the imports of components: the core may import this project's own interfaces and WASI,
+//! compositions only WASI.
 //!
-//! The promises that the core performs no I/O of its own, and that its compositions run anywhere,
-//! rest on this check; it is made after every build of a component.
+//! This check guarantees that the core performs no I/O of its own, and that compositions run
+//! anywhere. It runs after every build of a component.
 
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
-/// Checks the imports of a component, which errors call `name`: each has to begin with one of
-/// `allowed`.
+/// Checks that each import of a component begins with one of `allowed`; `name` is the component's
+/// name in errors.
 ///
 /// # Errors
-/// When the bytes are no component, or it imports anything that is not allowed; the message names
-/// every such import.
+/// If the bytes are not a component, or an import is not allowed; the message names every such
+/// import.
 pub(crate) fn check(component: &[u8], name: &str, allowed: &[&str]) -> Result<()> {
     let imports = imports(component, name)?;
     let is_allowed = |import: &str| allowed.iter().any(|prefix| import.starts_with(prefix));
@@ -29,8 +29,8 @@ pub(crate) fn check(component: &[u8], name: &str, allowed: &[&str]) -> Result<()
     Ok(())
 }
 
-/// The names of the imports of the outermost component; those of the modules and components
-/// inside it are wired up by it and never reach a host.
+/// The names of the imports of the outermost component, which wires up the modules and components
+/// inside it; their imports never reach a host.
 fn imports(component: &[u8], name: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let mut depth = 0_usize;

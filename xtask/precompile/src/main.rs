@@ -1,7 +1,7 @@
-//! Checks what a component imports, or compiles it to a `.cwasm` for one target.
+//! Checks the imports of a component, or compiles it to a `.cwasm` for one target.
 //!
-//! A program of its own, so that the Cranelift compiler is built once for this purpose and never
-//! becomes a feature of the wasmtime that the hosts link.
+//! This is a separate program so that the Cranelift compiler is built only here and never becomes a
+//! feature of the wasmtime that the hosts link.
 
 mod imports;
 
@@ -28,13 +28,13 @@ fn read(path: &str) -> Result<Vec<u8>> {
 
 fn compile(component: &str, out: &str, target: &str) -> Result<()> {
     let mut config = btdt_engine_config::config();
-    // Without an explicit target the build machine's CPU features would be baked in.
+    // Without an explicit target, the code would depend on the build machine's CPU features.
     config.target(target).with_context(|| format!("unknown target: {target}"))?;
     let engine = wasmtime::Engine::new(&config)?;
     let compiled = engine
         .precompile_component(&read(component)?)
         .with_context(|| format!("could not compile {component}"))?;
-    // Written aside and renamed: a build script that runs meanwhile never embeds half a file.
+    // Rename into place, so that a concurrent build script never embeds half a file.
     let partial = Path::new(out).with_extension("partial");
     fs::write(&partial, compiled)
         .with_context(|| format!("could not write {}", partial.display()))?;

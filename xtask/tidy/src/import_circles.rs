@@ -1,9 +1,9 @@
-//! Finds import circles: files, or folders beside each other, that import from each other, directly
-//! or through others. A part of a circle cannot be understood or moved alone.
+//! Finds import circles: files or sibling folders that import from each other, directly or
+//! indirectly. No part of a circle can be understood or moved on its own.
 //!
-//! What counts as an import is a path that starts with `crate`, `self`, `super` or a child module,
-//! in a `use` or anywhere else in an item that is not for tests. A re-export counts for the file
-//! that it leads to. Tokens inside macro calls are not looked at.
+//! An import is a path that starts with `crate`, `self`, `super` or a child module, in a `use` or
+//! anywhere else in an item that is not for tests. A re-export counts for the file that it leads
+//! to. Tokens inside macro calls are ignored.
 
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,13 +14,13 @@ use syn::visit::{self, Visit};
 /// A module path without the crate: `["server", "route"]`.
 type ModulePath = Vec<String>;
 
-/// Names of files that import from each other; each circle is reported once.
+/// The names of files that form a circle; each circle is reported once.
 type Circle = BTreeSet<String>;
 
 /// Checks every crate of the repository.
 ///
 /// # Errors
-/// When there is a circle, or a file does not parse.
+/// If there is a circle, or a file does not parse.
 pub(crate) fn check(root: &Path, rust_files: &[String]) -> Result<()> {
     let sources: BTreeSet<&str> = rust_files
         .iter()
@@ -57,12 +57,12 @@ fn module_path(file: &str) -> ModulePath {
     parts
 }
 
-/// What a file imports and re-exports, as paths from its own module on.
+/// The imports and re-exports of a file, as paths relative to its own module.
 #[derive(Default)]
 struct Module {
     /// Paths as written: the first segment is `crate`, `self`, `super` or a name.
     imports: BTreeSet<Vec<String>>,
-    /// Names that `use` makes visible in this module, each with the path behind it.
+    /// Names that `use` introduces in this module, each with the path behind it.
     names: BTreeMap<String, Vec<String>>,
 }
 
@@ -146,7 +146,7 @@ fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     })
 }
 
-/// The module that a path in `from` leads to; `None` for what is in other crates.
+/// The module that a path in `from` leads to; `None` if it is in another crate.
 fn resolve(
     modules: &BTreeMap<ModulePath, Module>,
     from: &[String],
@@ -171,7 +171,7 @@ fn resolve(
     Some(resolve_names(modules, &at, &path[supers.max(1)..], depth))
 }
 
-/// Follows names from a module on, through modules and re-exports, as far as they are known.
+/// Follows names from a module through modules and re-exports as far as possible.
 fn resolve_names(
     modules: &BTreeMap<ModulePath, Module>,
     from: &[String],
@@ -199,7 +199,7 @@ fn resolve_names(
     at
 }
 
-/// All circles between files, and between files and folders that lie in the same folder.
+/// All circles between files, and between files and folders in the same folder.
 fn circles(modules: &BTreeMap<ModulePath, Module>) -> BTreeSet<Circle> {
     let mut edges = BTreeSet::new();
     for (from, module) in modules {
@@ -216,7 +216,7 @@ fn circles(modules: &BTreeMap<ModulePath, Module>) -> BTreeSet<Circle> {
     };
     let mut found = strongly_connected(edges.iter().map(|(from, to)| (name(from), name(to))));
     for folder in modules.keys() {
-        // Both ends beneath the folder, as the files or folders that lie directly in it.
+        // Map both ends to the files or folders directly in this folder.
         let inside = edges.iter().filter_map(|(from, to)| {
             let (from, to) = (from.strip_prefix(&folder[..])?, to.strip_prefix(&folder[..])?);
             let (from, to) = (from.first()?, to.first()?);
@@ -262,7 +262,7 @@ fn strongly_connected(edges: impl Iterator<Item = (String, String)>) -> BTreeSet
 mod tests {
     use super::*;
 
-    /// The circles of a crate that has these files.
+    /// The circles of a crate with these files.
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let modules = files
             .iter()

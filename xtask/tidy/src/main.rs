@@ -1,10 +1,9 @@
-//! Rules of style that neither rustfmt nor clippy checks, over every file that git knows:
-//! `btdt-tidy ROOT`, for `cargo xtask tidy`. CONTRIBUTING.md explains the rules to people.
+//! Checks the style rules that rustfmt and clippy do not check, in every file that git knows:
+//! `btdt-tidy ROOT`, for `cargo xtask tidy`. CONTRIBUTING.md explains the rules.
 //!
-//! A program of its own, because most commands of xtask do without the parsers that it is built
-//! from.
+//! This is a separate program because most xtask commands do not need its parsers.
 
-// A program of commands: its output is its purpose.
+// Findings and the result are printed.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod import_circles;
@@ -15,19 +14,19 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A file of more lines has two jobs; its unit tests do not count.
+/// A longer file has more than one job. Unit tests do not count.
 const MAX_FILE_LINES: usize = 600;
-/// Tests are lists of cases: a long one is tedious, but not hard to read.
+/// Tests are lists of cases: long, but not hard to read.
 const MAX_FILE_LINES_WITH_TESTS: usize = 900;
 
-/// Work that is left goes into the issue tracker. In parts, so that this file passes its own rule.
+/// Remaining work belongs in the issue tracker. Split, so that this file passes its own rule.
 const NOTES: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
-/// Paths of a particular machine mean nothing on any other.
+/// Paths of a particular machine mean nothing elsewhere.
 const MACHINE_PATHS: [&str; 3] =
     [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
 
-/// A text file, its path relative to the root of the repository.
+/// A text file, with its path relative to the root of the repository.
 struct SourceFile {
     path: String,
     text: String,
@@ -54,7 +53,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The text files that git tracks or would track: a finding is of most use before the commit.
+/// The text files that git tracks or would track: findings are most useful before the commit.
 fn load(root: &Path) -> Result<Vec<SourceFile>> {
     let mut git = Command::new("git");
     git.current_dir(root);
@@ -77,7 +76,7 @@ fn load(root: &Path) -> Result<Vec<SourceFile>> {
     Ok(files)
 }
 
-/// The rules that look at one file.
+/// The rules for a single file.
 fn check(file: &SourceFile) -> Vec<String> {
     let SourceFile { path, text } = file;
     let mut findings = Vec::new();
@@ -132,7 +131,7 @@ fn check_rust(text: &str, mut find: impl FnMut(usize, &str)) {
     }
 }
 
-/// A program that writes a file says so in its first lines.
+/// Generated files are marked in their first lines.
 fn is_generated(text: &str) -> bool {
     text.lines().take(5).any(|line| line.contains(concat!("@", "generated")))
 }
@@ -143,7 +142,7 @@ fn takes_part_in_lints(manifest: &str) -> bool {
     !manifest.contains_key("package") || lints.and_then(toml::Value::as_bool) == Some(true)
 }
 
-/// Whether a line has a word that is not part of a longer one.
+/// Whether a line contains `word` as a whole word.
 fn has_word(line: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(start, _)| {
@@ -151,13 +150,14 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// Whether an absolute path begins like this; inside a longer path the letters mean something else.
+/// Whether a line contains an absolute path that begins like this. Matches inside a longer path do
+/// not count.
 fn has_absolute_path(line: &str, path: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || "_-.~)}]".contains(c);
     line.match_indices(path).any(|(start, _)| !line[..start].ends_with(part))
 }
 
-/// Relative links in Markdown files lead to files or directories of the repository.
+/// Relative links in Markdown files must lead to files or directories of the repository.
 fn check_links(root: &Path, files: &[SourceFile]) -> Vec<String> {
     let mut findings = Vec::new();
     for SourceFile { path, text } in files.iter().filter(|file| file.path.ends_with(".md")) {
@@ -188,7 +188,7 @@ fn check_links(root: &Path, files: &[SourceFile]) -> Vec<String> {
     findings
 }
 
-/// The changelog has a heading for what is unreleased, or for the version in `Cargo.toml`.
+/// The changelog needs a heading for unreleased changes, or for the version in `Cargo.toml`.
 fn check_changelog(files: &[SourceFile]) -> Result<Option<String>> {
     let by_path = |path: &str| files.iter().find(|file| file.path == path);
     let manifest = by_path("Cargo.toml").context("Cargo.toml is missing")?;

@@ -1,1 +1,1 @@
-//! Nothing: what counts is the list of features in `Cargo.toml`.
+//! Empty: this crate only exists for the list of features in `Cargo.toml`.
