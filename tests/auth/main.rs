@@ -1,5 +1,5 @@
-//! Keys and tokens that the `biscuit` tool makes, with the commands of the guide "Tekton with
-//! btdt-server", and ours in its hands.
+//! Checks that our server accepts the keys and tokens that the `biscuit` tool creates with the
+//! commands of the guide "Tekton with btdt-server", and that the tool accepts ours.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -20,12 +20,12 @@ use std::sync::Arc;
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Runs a script in a directory, whose files nobody else may read, and gives what it printed.
+/// Runs a script in a directory, with files readable only for their owner, and returns its output.
 fn run(directory: &Path, script: &str) -> String {
     String::from_utf8(biscuit::run(directory, &format!("umask 077\n{script}"))).unwrap()
 }
 
-/// A server with that key, as many days from now.
+/// A server with this key, `days` days from now.
 fn server(key: &PrivateKey, days: u64) -> KeyRing {
     let now = clock::now().plus_seconds(days * DAY);
     let none = Arc::new(RevocationList::empty());
@@ -44,7 +44,8 @@ fn the_commands_of_the_guide() {
     let (key, origin) = load_or_create(&directory.path().join("auth_private_key.pem")).unwrap();
     assert_eq!(origin, KeyOrigin::Loaded);
 
-    // Kubernetes decodes what is under `data`; who uses the file itself gets base64 of base64.
+    // Kubernetes decodes what is under `data`; without Kubernetes, the file is used as it is, which
+    // is base64 of base64.
     let as_made = directory.path().join("auth_token.txt");
     let mounted = directory.path().join("token");
     run(directory.path(), "base64 -d auth_token.txt > token");

@@ -1,9 +1,9 @@
-//! The `biscuit` tool, and what the guide "Tekton with btdt-server" does with it.
+//! Runs the `biscuit` tool with the commands of the guide "Tekton with btdt-server".
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The guide's commands for a key and a token, to the letter.
+/// The guide's commands for a key and a token, word for word.
 pub(crate) const GUIDE: &str = r#"
 # Generate a new private key and save it to a file
 biscuit keypair --key-output-format pem --only-private-key | head -c -1 > auth_private_key.pem
@@ -15,7 +15,7 @@ biscuit generate \
 EOF
 "#;
 
-/// Where `cargo xtask test` has put the tool.
+/// The directory in which `cargo xtask test-interop` installs the tool.
 fn tools() -> PathBuf {
     let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("tools/bin");
     assert!(
@@ -26,7 +26,7 @@ fn tools() -> PathBuf {
     tools
 }
 
-/// Runs a script in a directory and gives what it printed.
+/// Runs a script in a directory and returns its output.
 pub(crate) fn run(directory: &Path, script: &str) -> Vec<u8> {
     let path = format!("{}:{}", tools().display(), std::env::var("PATH").unwrap());
     let output = Command::new("bash")

@@ -1,4 +1,4 @@
-//! Objects that a sweep sets aside.
+//! Objects that a sweep has set aside.
 
 use crate::backends::{Backend, content, is_young, sweep};
 use btdt_host_runtime::storage::codec::Codec;
@@ -141,7 +141,7 @@ pub(crate) fn a_delayed_discard_spares_the_live_object(backend: &impl Backend) {
     Objects::put(storage, Chunk, &raw).unwrap();
     storage.set_aside(Chunk, &[digest], &sweep(1)).unwrap();
     let seen = storage.list_aside().unwrap();
-    // Somebody needs it; then another sweep sets it aside again; then it is stored once more.
+    // A store needs it; then another sweep sets it aside again; then it is stored again.
     storage.recall(&seen).unwrap();
     storage.set_aside(Chunk, &[digest], &sweep(2)).unwrap();
     Objects::put(storage, Chunk, &raw).unwrap();

@@ -1,4 +1,4 @@
-//! The backends, and what a test does to them that no user can do.
+//! The backends, and access for tests that users do not have.
 
 use btdt_host_runtime::storage::codec::sha256;
 use btdt_host_runtime::storage::{FilesystemStorage, MemoryStorage};
@@ -21,13 +21,13 @@ pub(crate) trait Backend: Sync {
     /// The time as the backend sees it.
     fn now(&self) -> Timestamp;
 
-    /// Makes everything look an hour older.
+    /// Makes everything an hour older.
     fn pass_an_hour(&self);
 
     /// The stored form of a live object.
     fn stored(&self, kind: ObjectKind, digest: Digest) -> Vec<u8>;
 
-    /// Puts anything in the place of a live object.
+    /// Replaces the stored form of a live object by any bytes.
     fn replace_stored(&self, kind: ObjectKind, digest: Digest, stored: &[u8]);
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct FilesystemBackend {
 
 impl FilesystemBackend {
     pub(crate) fn new() -> Self {
-        // WASI has no directory for temporary files: the runtime opens one as the current one.
+        // WASI has no temporary directory: the runtime opens one as the current directory.
         let directory = match cfg!(target_os = "wasi") {
             true => tempfile::tempdir_in(".").unwrap(),
             false => tempfile::tempdir().unwrap(),
@@ -89,7 +89,7 @@ impl FilesystemBackend {
         self.directory.path().join(relative)
     }
 
-    /// Where the layout has a live object.
+    /// The path of a live object in the layout.
     pub(crate) fn object_path(&self, kind: ObjectKind, digest: Digest) -> PathBuf {
         let hex = digest.to_hex();
         let kind = match kind {
@@ -136,7 +136,7 @@ impl Backend for FilesystemBackend {
     }
 }
 
-/// Sets the time of the last change of a file or directory back by an hour.
+/// Sets the modification time of a file or directory back by an hour.
 pub(crate) fn make_older(path: &Path) {
     let modified = fs::metadata(path).unwrap().modified().unwrap();
     let file = File::open(path).unwrap();
@@ -153,19 +153,19 @@ pub(crate) fn walk(directory: &Path) -> Vec<PathBuf> {
     entries.flat_map(beneath).collect()
 }
 
-/// A sweep that differs from all others of this number.
+/// A sweep that is unique for each number.
 pub(crate) fn sweep(number: u64) -> SweepId {
     SweepId::new(Timestamp { seconds: 1_800_000_000, nanoseconds: 0 }, number)
 }
 
-/// Content that compresses, and its digest.
+/// Compressible content, and its digest.
 pub(crate) fn content(seed: u32) -> (Vec<u8>, Digest) {
     let raw = format!("This is the content with the number {seed}. ").repeat(100).into_bytes();
     let digest = sha256(&raw);
     (raw, digest)
 }
 
-/// Content that does not compress.
+/// Incompressible content.
 pub(crate) fn noise(size: usize) -> Vec<u8> {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut next = || {

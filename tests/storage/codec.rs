@@ -1,4 +1,4 @@
-//! The stored form.
+//! The stored form of objects.
 
 use crate::backends::{content, noise};
 use btdt_host_runtime::storage::codec::{Codec, HEADER_SIZE, max_stored_size, sha256};
@@ -53,7 +53,7 @@ fn all_codecs_are_read() {
     let (raw, digest) = content(1);
     let size = raw.len() as u32;
     let zstd_frame = zstd::bulk::compress(&raw, 19).unwrap();
-    // A stream does not know its size when it begins.
+    // A stream does not know its size at the start.
     let zstd_stream = zstd::stream::encode_all(&raw[..], 1).unwrap();
     let mut codec = Codec::new();
     for (number, payload) in [(0, raw.clone()), (1, zstd_frame), (1, zstd_stream), (2, gzip(&raw))]
@@ -96,12 +96,13 @@ fn the_stated_length_must_be_exact() {
 
 #[test]
 fn a_header_cannot_demand_memory() {
-    // The limit allows it; a payload of that size does not.
+    // The limit allows this size, but a payload of this length does not.
     let frame = zstd::bulk::compress(b"tiny", 3).unwrap();
     for codec in [1, 2] {
         assert_eq!(decode(&stored_form(codec, u32::MAX, &frame), u64::MAX), PAYLOAD);
     }
-    // A frame that says so itself: single segment, 8 bytes of content size, one empty last block.
+    // The frame itself claims this size: single segment, 8 bytes of content size, one empty last
+    // block.
     let mut liar = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0];
     liar.extend(u64::from(u32::MAX).to_le_bytes());
     liar.extend([1, 0, 0]);
@@ -129,7 +130,7 @@ fn one_codec_serves_for_many_objects() {
     }
 }
 
-/// Content of which parts compress.
+/// Content with compressible and incompressible parts.
 fn contents() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..300),
@@ -154,7 +155,7 @@ proptest! {
         let mut stored = codec.encode(&raw).unwrap().to_vec();
         let at = at.index(stored.len());
         stored[at] ^= mask;
-        // A frame of zstd has bits that mean nothing; the header has none.
+        // A zstd frame has bits that mean nothing; the header has none.
         let decoded = codec.decode_verified(&sha256(&raw), &stored, LIMIT);
         prop_assert!(decoded.is_err() || (at >= HEADER_SIZE && decoded == Ok(&raw[..])));
     }

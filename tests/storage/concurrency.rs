@@ -1,5 +1,5 @@
-//! Many at once. Whatever the order, the promises hold; the tests only make it likely that
-//! something happens at the same time.
+//! Concurrent operations. The guarantees hold in any order; the tests only make it likely that
+//! operations overlap.
 
 use crate::backends::{Backend, noise};
 use btdt_host_runtime::storage::codec::{Codec, sha256};
@@ -41,7 +41,8 @@ pub(crate) fn a_record_put_during_a_deletion_is_never_lost(backend: &impl Backen
     let storage = backend.storage();
     let old_value = |round: u32| format!("old {round}");
     let barrier = Barrier::new(DELETERS + 1);
-    // A panic between two barriers would leave the others waiting: failures are collected.
+    // A panic between two barriers would leave the other threads waiting, so failures are
+    // collected.
     let delete_the_old_one = || {
         let mut errors = Vec::new();
         for round in 0..ROUNDS {

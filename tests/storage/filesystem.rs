@@ -1,4 +1,4 @@
-//! What only a cache in a directory has: a layout, crashes, and permissions.
+//! Properties of a cache in a directory: layout, crashes, and permissions.
 
 use crate::backends::{Backend, FilesystemBackend, HOUR, content, sweep, walk};
 use btdt_host_runtime::storage::codec::{Codec, sha256};
@@ -14,7 +14,7 @@ use std::thread;
 
 const LIMIT: u64 = 1 << 20;
 
-/// Half an hour ago: after everything that [`Backend::pass_an_hour`] has made older.
+/// Half an hour ago: later than everything that [`Backend::pass_an_hour`] has made older.
 fn half_an_hour_ago(backend: &FilesystemBackend) -> Timestamp {
     let now = backend.now();
     Timestamp { seconds: now.seconds - HOUR as i64 / 2, ..now }
@@ -215,7 +215,7 @@ fn files_that_a_crash_left_are_removed_when_they_are_old() {
     assert_eq!(record(storage, "key").unwrap(), b"value");
 }
 
-/// What a deletion of `key` leaves that dies after it has taken the record away.
+/// The leftovers of a deletion of `key` that died after it had moved the record away.
 fn abandon_deletion(backend: &FilesystemBackend) {
     let eviction = format!("tmp/evict-{}/0123-4", sha256(b"key").to_hex());
     fs::create_dir_all(backend.path(&eviction)).unwrap();
@@ -311,7 +311,7 @@ fn nothing_is_left_in_tmp() {
     Records::put(storage, "key", b"value").unwrap();
     assert_eq!(Records::delete(storage, "key", &sha256(b"value")), Ok(true));
     assert_eq!(fs::read_dir(backend.path("tmp")).unwrap().count(), 0);
-    // A directory in the place of a file cannot be replaced by a file, only moved out of the way.
+    // A file cannot replace a directory, so the directory is moved out of the way.
     fs::create_dir(backend.path("keys/directory")).unwrap();
     Records::put(storage, "directory", b"value").unwrap();
     assert_eq!(record(storage, "directory").unwrap(), b"value");
@@ -320,7 +320,7 @@ fn nothing_is_left_in_tmp() {
     assert_eq!(fs::read_dir(backend.path("tmp")).unwrap().count(), 0);
 }
 
-/// Runs `work` as a user who may read everything in `backend` and change nothing.
+/// Runs `work` as a user who can read everything in `backend` and change nothing.
 fn as_a_reader(backend: &FilesystemBackend, work: impl FnOnce() + Send) {
     let directories = [backend.path("")].into_iter().chain(walk(&backend.path("")));
     let directories: Vec<_> = directories.filter(|path| path.is_dir()).collect();
@@ -332,8 +332,8 @@ fn as_a_reader(backend: &FilesystemBackend, work: impl FnOnce() + Send) {
     set_mode(0o555);
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            // To root, permissions mean nothing. Of a thread, only the identity for the file
-            // system can be changed; where we are not root, this does nothing.
+            // Permissions do not restrict root, so give it up. A single thread can only change its
+            // file system identity. Unless we are root, this does nothing.
             // SAFETY: this call has no preconditions.
             #[cfg(target_os = "linux")]
             unsafe {

@@ -1,7 +1,7 @@
-//! What every backend of a cache promises, and what each of them adds.
+//! Tests of the guarantees that every backend of a cache gives, and of the additions of each.
 //!
-//! The tests of `objects`, `aside`, `records`, `stored` and `concurrency` know only the ports, and run over
-//! every backend. `filesystem` breaks files and directories; `codec` tests the stored form.
+//! The tests of `objects`, `aside`, `records`, `stored` and `concurrency` only use the ports, and
+//! run on every backend. `filesystem` damages files and directories; `codec` tests the stored form.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -17,7 +17,7 @@ mod objects;
 mod records;
 mod stored;
 
-/// Runs each of these tests over each backend.
+/// Runs each of these tests on each backend.
 macro_rules! suite {
     ($($module:ident { $($test:ident)* })*) => {
         mod on_a_filesystem {

@@ -1,4 +1,4 @@
-//! Objects that are live.
+//! Live objects.
 
 use crate::backends::{Backend, content, is_young, noise};
 use btdt_host_runtime::storage::codec::{Codec, HEADER_SIZE, sha256};
@@ -122,7 +122,7 @@ pub(crate) fn looking_for_a_chunk_marks_it_as_used(backend: &impl Backend) {
     assert!(is_young(modified(), backend.now()));
 }
 
-/// Ways to break a stored form, and what each is called.
+/// Ways to damage a stored form, each with the expected fault.
 fn damages(stored: &[u8]) -> Vec<(Vec<u8>, Damage)> {
     let changed = |at: usize| {
         let mut stored = stored.to_vec();

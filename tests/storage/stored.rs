@@ -1,4 +1,4 @@
-//! Objects in their stored form, as a server takes and gives them.
+//! Objects in their stored form, as a server receives and sends them.
 
 use crate::backends::{Backend, content, is_young, noise, sweep};
 use btdt_host_runtime::storage::codec::{
@@ -15,7 +15,7 @@ fn encode(raw: &[u8]) -> Vec<u8> {
     Codec::new().encode(raw).unwrap().to_vec()
 }
 
-/// What a writer makes that has other habits.
+/// A stored form from a writer that makes other choices.
 fn stored(codec: u8, raw_size: usize, payload: &[u8]) -> Vec<u8> {
     let mut stored = b"BTDT\x01".to_vec();
     stored.extend_from_slice(&[codec, 0, 0]);
@@ -51,7 +51,7 @@ fn read(object: &dyn StoredObject) -> Vec<u8> {
     }
 }
 
-/// Nothing of a chunk is to be seen.
+/// Asserts that nothing of a chunk is visible.
 fn assert_invisible(backend: &impl Backend, digest: Digest) {
     assert_eq!(backend.storage().missing(Chunk, &[digest]), Ok(vec![digest]));
     assert_eq!(Objects::list(backend.storage(), Chunk, digest.as_bytes()[0]), Ok(vec![]));
@@ -184,7 +184,7 @@ pub(crate) fn a_remnant_is_replaced_by_a_stored_form(backend: &impl Backend) {
 }
 
 pub(crate) fn a_stored_form_damaged_in_any_byte_is_refused(backend: &impl Backend) {
-    // As few bytes as may be, each of which means something.
+    // As few bytes as possible, each of which matters.
     for raw in [content(1).0, noise(200)] {
         let (form, digest) = (encode(&raw), sha256(&raw));
         for at in 0..form.len() {
@@ -202,7 +202,7 @@ pub(crate) fn a_stored_form_damaged_in_any_byte_is_refused(backend: &impl Backen
         let fault = StoredPutError::Fault(ObjectFault::Damaged(Damage::Content));
         assert_eq!(put(backend, &other, &form), Err(fault));
         assert_invisible(backend, other);
-        // One that is there stays as it is.
+        // An existing object stays as it is.
         put(backend, &digest, &form).unwrap();
         assert!(put(backend, &digest, &form[..form.len() - 1]).is_err());
         assert_eq!(backend.stored(Chunk, digest), form);
@@ -218,7 +218,7 @@ pub(crate) fn a_stored_form_of_another_size_is_refused(backend: &impl Backend) {
     }
     assert_eq!(put(backend, &digest, &[&form[..], b"x"].concat()), Err(fault));
     assert_invisible(backend, digest);
-    // Without a payload it could not be told from what a power failure leaves.
+    // Without a payload, it would look like the leftovers of a power failure.
     assert_eq!(put(backend, &sha256(b""), &stored(0, 0, b"")), Err(fault));
     assert_invisible(backend, sha256(b""));
 }
@@ -229,7 +229,7 @@ pub(crate) fn a_stored_form_beyond_the_limit_is_refused(backend: &impl Backend) 
     let fault = StoredPutError::Fault(ObjectFault::TooLarge);
     assert_eq!(put(backend, &digest, &encode(&bomb)), Err(fault));
     assert_invisible(backend, digest);
-    // It says less than it has.
+    // It claims to be smaller than it is.
     let mut liar = encode(&bomb);
     liar[8..12].copy_from_slice(&1000_u32.to_le_bytes());
     assert!(matches!(put(backend, &digest, &liar), Err(StoredPutError::Fault(_))));
@@ -240,7 +240,7 @@ pub(crate) fn a_stored_form_beyond_the_limit_is_refused(backend: &impl Backend) 
 
 pub(crate) fn a_stored_form_longer_than_it_need_be_is_refused(backend: &impl Backend) {
     let (raw, digest) = content(1);
-    // An empty frame that decoders of zstd pass over.
+    // An empty frame, which zstd decoders skip.
     let mut payload = encode(&raw)[HEADER_SIZE..].to_vec();
     let rest = max_stored_size(raw.len() as u64) as usize - HEADER_SIZE - payload.len() - 8;
     for (more, ok) in [(1, false), (0, true)] {

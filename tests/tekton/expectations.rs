@@ -1,11 +1,11 @@
-//! What the tasks of both guides come to: the steps that restore, install and store, and what they
-//! print.
+//! Expected results of the tasks of both guides: the steps that restore, install and store, and
+//! their output.
 
 use super::runner::Report;
 use super::{NOT_FOUND, SUCCESS};
 use std::process::Command;
 
-/// The tests below are about a real `npm ci`: without npm they have nothing to say.
+/// The tests below run a real `npm ci` and prove nothing without npm.
 pub(crate) fn require_npm() {
     let version = Command::new("npm").arg("--version").output();
     assert!(

@@ -1,11 +1,11 @@
-//! Where things are in a pod, and where they are here.
+//! Maps paths in a pod to local paths.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-/// Replaces an absolute path, where it stands as such: not `/btdt` in `/tmp/btdt-token`.
+/// Replaces an absolute path, but not inside a longer one: not `/btdt` in `/tmp/btdt-token`.
 pub(crate) fn relocate(text: &str, from: &str, to: &str) -> String {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     let mut out = String::with_capacity(text.len());
@@ -23,8 +23,8 @@ pub(crate) fn relocate(text: &str, from: &str, to: &str) -> String {
     out
 }
 
-/// Puts a secret into a directory as Kubernetes mounts it: every file is a symbolic link into a
-/// directory that is replaced whole when the secret changes.
+/// Writes a secret into a directory as Kubernetes mounts it: every file is a symbolic link into a
+/// directory that is replaced as a whole when the secret changes.
 pub(crate) fn mount_secret(place: &Path, files: &[(String, Vec<u8>)], mode: u32) -> io::Result<()> {
     const VERSION: &str = "..2026_01_31_12_00_00.123456789";
     fs::create_dir_all(place.join(VERSION))?;

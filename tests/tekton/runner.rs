@@ -1,4 +1,4 @@
-//! Runs one Task as Tekton does: its steps in order, as plain processes in a directory of their own.
+//! Runs one Task as Tekton does: its steps in order, as plain processes in a separate directory.
 //!
 //! ```text
 //! ROOT/bin/btdt                     the binary under test, first in PATH; `/btdt` in scripts
@@ -19,10 +19,10 @@ use super::task::{OnError, Step, Task, parse};
 use super::variables::{Variables, substitute};
 use super::{Outcome, Running, clean_command};
 
-/// What Tekton puts before a script without an interpreter of its own.
+/// Tekton puts this before a script that names no interpreter.
 const PREAMBLE: &str = "#!/bin/sh\nset -e\n";
 
-/// A task, and what it is bound to.
+/// A task with its bindings.
 pub(crate) struct TaskRun {
     task: Task,
     root: PathBuf,
@@ -31,7 +31,7 @@ pub(crate) struct TaskRun {
     replaced: Vec<(String, String)>,
 }
 
-/// How the steps ended; those after a failure were skipped and are not here.
+/// The results of the steps. Steps that were skipped after a failure are missing.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) succeeded: bool,
@@ -48,7 +48,7 @@ impl Report {
 }
 
 impl TaskRun {
-    /// Binds a task to directories; `root` must be empty and belong to this run alone.
+    /// Binds a task to directories; `root` must be empty and used only by this run.
     pub(crate) fn new(
         yaml: &str,
         root: &Path,
@@ -71,7 +71,7 @@ impl TaskRun {
         Ok(Self { task, root, variables, secrets: BTreeMap::new(), replaced: Vec::new() })
     }
 
-    /// Gives the cluster a secret.
+    /// Adds a secret to the cluster.
     #[allow(dead_code, reason = "not every suite has tasks with secrets")]
     pub(crate) fn with_secret(mut self, name: &str, file: &str, content: &[u8]) -> Self {
         let files = self.secrets.entry(name.to_owned()).or_default();
@@ -79,15 +79,15 @@ impl TaskRun {
         self
     }
 
-    /// Puts one text in place of another in all scripts: the name of a service in the cluster has to
-    /// become its address here. A script without it is not changed.
+    /// Replaces a text in all scripts, for example the name of a service in the cluster by its
+    /// local address. A script without it does not change.
     #[allow(dead_code, reason = "not every suite has tasks with services")]
     pub(crate) fn replacing(mut self, text: &str, by: &str) -> Self {
         self.replaced.push((text.to_owned(), by.to_owned()));
         self
     }
 
-    /// Runs the steps; an error means that the task makes no sense, not that a step failed.
+    /// Runs the steps. An error means that the task is invalid, not that a step failed.
     pub(crate) fn run(&self, btdt: &Path) -> Result<Report, String> {
         for dir in ["bin", "work", "tekton/scripts"] {
             fs::create_dir_all(self.root.join(dir)).map_err(|error| error.to_string())?;
@@ -98,7 +98,7 @@ impl TaskRun {
         let mut report = Report { succeeded: true, steps: BTreeMap::new() };
         for (index, step) in self.task.spec.steps.iter().enumerate() {
             let outcome = Running::start(self.command(index, step)?).finish();
-            // A shell reports a signal as 128 and its number, and so does Tekton's entrypoint.
+            // A shell reports a signal as 128 plus its number, and so does Tekton's entrypoint.
             let code = outcome.code.unwrap_or_else(|| 128 + outcome.signal.unwrap_or(0));
             let path = exit_code_path(&self.root, &step.name);
             let dir = path.parent().expect("the directory of a step");
@@ -130,7 +130,7 @@ impl TaskRun {
         self.root.join("volumes").join(name)
     }
 
-    /// The script of a step with everything of the cluster replaced by what there is here.
+    /// The script of a step, with everything of the cluster replaced by its local counterpart.
     fn script(&self, step: &Step) -> Result<String, String> {
         let mut script = relocate(&step.script, "/btdt", &text_of(&self.root.join("bin/btdt"))?);
         for mount in &step.volume_mounts {
@@ -151,7 +151,8 @@ impl TaskRun {
         let script = if script.starts_with("#!") { script } else { format!("{PREAMBLE}{script}") };
         let path = self.root.join(format!("tekton/scripts/script-{index}"));
         fs::write(&path, &script).map_err(|error| error.to_string())?;
-        // By its interpreter: a file that was just written cannot always be executed at once.
+        // Started through its interpreter, because a file that was just written cannot always be
+        // executed immediately.
         let line = script.lines().next().unwrap_or_default();
         let (interpreter, argument) = interpreter(line)?;
         let cwd = match &step.working_dir {
@@ -196,7 +197,8 @@ fn interpreter(line: &str) -> Result<(&str, Option<&str>), String> {
     }
 }
 
-/// What npm needs to find its settings, a proxy and certificates; nothing else gets through.
+/// The variables with which npm finds its settings, a proxy and certificates; all others are
+/// dropped.
 fn inherited_environment() -> impl Iterator<Item = (OsString, OsString)> {
     const PREFIXES: [&str; 2] = ["npm_config_", "ssl_cert_"];
     const NAMES: [&str; 6] =

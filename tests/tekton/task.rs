@@ -1,8 +1,8 @@
-//! The part of Tekton's Task that the guides use. A field that is not known here is an error.
+//! The part of Tekton's Task that the guides use. Unknown fields are errors.
 
 use serde::Deserialize;
 
-/// A Task as its YAML says.
+/// A Task as in its YAML.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Task {
@@ -54,7 +54,7 @@ pub(crate) struct Workspace {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Step {
     pub(crate) name: String,
-    /// Steps run as plain processes here: the image only has to be named.
+    /// Steps run as plain processes here, so the image is unused.
     #[serde(rename = "image")]
     pub(crate) _image: String,
     #[serde(default)]
@@ -68,7 +68,7 @@ pub(crate) struct Step {
     pub(crate) script: String,
 }
 
-/// A volume; only those with a secret are known.
+/// A volume; only secrets are supported.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Volume {
@@ -80,7 +80,7 @@ pub(crate) struct Volume {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Secret {
     pub(crate) secret_name: String,
-    /// As it is written: YAML for Kubernetes has octal numbers with a leading 0.
+    /// As written: YAML for Kubernetes has octal numbers with a leading 0.
     #[serde(default)]
     pub(crate) default_mode: Option<String>,
 }
@@ -124,7 +124,7 @@ pub(crate) struct EnvVar {
     pub(crate) value: String,
 }
 
-/// Reads a Task; the error says what is wrong with it.
+/// Parses a Task; the error says what is wrong with it.
 pub(crate) fn parse(yaml: &str) -> Result<Task, String> {
     let task: Task = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
     if task.kind != "Task" {

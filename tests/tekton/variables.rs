@@ -1,15 +1,16 @@
-//! Tekton's variable references, `$(workspaces.cache.path)`, among a shell's own `$(commands)`.
+//! Replaces Tekton's variable references, `$(workspaces.cache.path)`, among a shell's own
+//! `$(commands)`.
 
 use std::collections::BTreeMap;
 
-/// What a reference can begin with; anything else in `$(…)` is the shell's.
+/// The beginnings of references; everything else in `$(…)` belongs to the shell.
 const ROOTS: [&str; 6] = ["params", "workspaces", "steps", "results", "context", "tasks"];
 
-/// The values of all variables of one task run.
+/// The values of all variables of a task run.
 pub(crate) type Variables = BTreeMap<String, String>;
 
-/// Replaces every reference. Tekton leaves unknown ones in place, where the shell then runs them as
-/// commands; here they are errors, so that a typo in a guide is found.
+/// Replaces every reference. Tekton leaves unknown references in place, and the shell then runs
+/// them as commands; here they are errors, to find typos in a guide.
 pub(crate) fn substitute(text: &str, variables: &Variables) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -33,7 +34,7 @@ pub(crate) fn substitute(text: &str, variables: &Variables) -> Result<String, St
     Ok(out)
 }
 
-/// The name of the reference whose text after `$(` this is, if it is one.
+/// The name of the reference if the text after `$(` is one.
 fn reference(after: &str) -> Option<&str> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || ".-_[]'\"*".contains(letter);
     let end = after.find(|letter| !is_part(letter))?;
