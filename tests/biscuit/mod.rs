@@ -20,7 +20,7 @@ fn tools() -> PathBuf {
     let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("tools/bin");
     assert!(
         tools.join("biscuit").is_file(),
-        "the tool `biscuit` is not in {}; run `cargo xtask test`, which installs it",
+        "the tool `biscuit` is not in {}; run `cargo xtask test-interop`, which installs it",
         tools.display()
     );
     tools
