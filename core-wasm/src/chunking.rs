@@ -1,35 +1,36 @@
 //! Which files share a chunk.
 //!
-//! Small files are bundled in path order. Where one bundle ends is decided by a hash of the path
-//! of its last file, weighed by the file's size class: properties that stay the same when other
-//! files come, go or change. So a change to one file changes one chunk, and the bundles before
-//! and after it stay what they were. Files from [`LARGE`] on are cut by their content instead
-//! (FastCDC, Xia et al., USENIX ATC 2016), in ranges that the host can work on in parallel.
+//! Small files are bundled in path order. A hash of the last file's path, weighted by its size
+//! class, decides where a bundle ends. Neither depends on other files, so a change to one file
+//! changes one chunk and leaves the bundles before and after it alone. Files of [`LARGE`] bytes and
+//! more are cut by content (FastCDC, Xia et al., USENIX ATC 2016), in ranges that the host can
+//! process in parallel.
 
-use crate::manifest::MAX_CHUNK;
-use btdt_ports::CutSizes;
+use crate::manifest::{Builder, ChunkRef, MAX_CHUNK, ManifestFault};
+use btdt_ports::{CutSizes, Digest, PackedChunk};
+use std::collections::btree_map::{BTreeMap, Entry};
 
-/// Files of at least this many bytes are cut on their own.
+/// Files of at least this many bytes are cut by content.
 pub const LARGE: u64 = 1 << 20;
 
-/// Large files are cut in ranges of this many bytes: enough of them to keep many threads busy
-/// with one file, so few that the forced cuts between them hardly cost any deduplication.
+/// Size in bytes of the ranges of a large file. Small enough to keep many threads busy with one
+/// file, large enough that the forced cuts between ranges hardly cost any deduplication.
 pub const RANGE: u64 = 64 << 20;
 
-/// The sizes between which content-defined chunking cuts.
+/// Chunk sizes for content-defined chunking.
 pub const CUT_SIZES: CutSizes =
     CutSizes { minimum: 512 << 10, average: 1 << 20, maximum: MAX_CHUNK };
 
-/// A bundle never ends before it has this many bytes.
+/// Smallest bundle in bytes, unless it is the last one.
 const BUNDLE_MINIMUM: u64 = 512 << 10;
 
-/// Bytes that a bundle is expected to grow by from there on. With the minimum: 1 MiB.
+/// How many bytes a bundle is expected to grow beyond the minimum: to 1 MiB altogether.
 const BUNDLE_GROWTH: u64 = 512 << 10;
 
-/// No bundle is larger, in bytes.
+/// Largest bundle in bytes.
 const BUNDLE_MAXIMUM: u64 = MAX_CHUNK as u64;
 
-/// A hash of a path that is the same on every machine and in every version: FNV-1a with 64 bits.
+/// A hash of a path, stable across machines and versions: 64-bit FNV-1a.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathHash(u64);
 
@@ -37,15 +38,15 @@ impl PathHash {
     /// The hash of the empty path.
     pub const ROOT: PathHash = PathHash(0xcbf2_9ce4_8422_2325);
 
-    /// The hash of the path that is one name longer.
+    /// The hash of this path extended by `name`.
     #[must_use]
     pub fn child(self, name: &[u8]) -> Self {
         let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
         PathHash(step(name.iter().fold(self.0, step), &b'/'))
     }
 
-    /// The hash, with its bits mixed well (the finalizer of MurmurHash3): FNV alone leaves the
-    /// upper bits of similar paths similar.
+    /// The hash after the finalizer of MurmurHash3: FNV alone leaves the upper bits of similar
+    /// paths similar.
     fn mixed(self) -> u64 {
         let mut bits = self.0;
         bits = (bits ^ (bits >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -54,14 +55,14 @@ impl PathHash {
     }
 }
 
-/// The bundle that is being filled.
+/// Decides where bundles end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bundler {
     bytes: u64,
 }
 
 impl Bundler {
-    /// Whether the bundle has to end before a file of `size` bytes, which would overfill it.
+    /// Whether a file of `size` bytes would exceed the bundle's maximum, so that it ends before it.
     #[must_use]
     pub fn ends_before(&self, size: u64) -> bool {
         self.bytes > 0 && self.bytes + size > BUNDLE_MAXIMUM
@@ -73,21 +74,74 @@ impl Bundler {
         if self.bytes < BUNDLE_MINIMUM {
             return false;
         }
-        // The chance to end is proportional to the file's share of the expected growth, whether
-        // files are small or large. The class of the size (the middle between two powers of two),
-        // not the size, keeps the decision the same when a file changes a little.
+        // The chance to end is proportional to the file's share of the expected growth. Using the
+        // size class (the middle between two powers of two) keeps the decision stable when a file
+        // changes a little.
         let class = (3 << size.max(1).ilog2()) / 2;
         let threshold = u64::MAX / BUNDLE_GROWTH * class.min(BUNDLE_GROWTH);
         path.mixed() < threshold
     }
 
-    /// Begins the next bundle.
+    /// Starts the next bundle.
     pub fn reset(&mut self) {
         self.bytes = 0;
     }
 }
 
-/// The ranges, as offset and length in bytes, in which a large file is cut.
+/// Totals over the chunks of a tree, for summaries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkTotals {
+    /// Distinct chunks.
+    pub chunks: u64,
+    /// Their stored size in bytes.
+    pub stored_size: u64,
+    /// Chunks that were not in the cache before.
+    pub new_chunks: u64,
+    /// Their raw size in bytes.
+    pub new_raw_size: u64,
+    /// Their stored size in bytes.
+    pub new_stored_size: u64,
+}
+
+/// Adds packed chunks to a manifest, each once, and totals them.
+#[derive(Default)]
+pub(crate) struct ChunkTable {
+    /// The number of each chunk, and whether it has been counted as new.
+    numbers: BTreeMap<Digest, (u32, bool)>,
+    /// Totals of the chunks added so far.
+    pub(crate) totals: ChunkTotals,
+}
+
+impl ChunkTable {
+    /// Adds a chunk unless it is already there. Returns its number.
+    pub(crate) fn add(
+        &mut self,
+        chunk: PackedChunk,
+        builder: &mut Builder,
+    ) -> Result<u32, ManifestFault> {
+        let PackedChunk { digest, raw_size, stored_size, new } = chunk;
+        let totals = &mut self.totals;
+        let (number, counted) = match self.numbers.entry(digest) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let number = builder.add_chunk(ChunkRef { digest, raw_size })?;
+                totals.chunks += 1;
+                totals.stored_size += u64::from(stored_size);
+                entry.insert((number, false))
+            }
+        };
+        // Two workers may have written the same chunk and both found it new.
+        if new && !*counted {
+            *counted = true;
+            totals.new_chunks += 1;
+            totals.new_raw_size += u64::from(raw_size);
+            totals.new_stored_size += u64::from(stored_size);
+        }
+        Ok(*number)
+    }
+}
+
+/// The ranges of a large file, as offset and length in bytes.
 pub fn ranges(size: u64) -> impl Iterator<Item = (u64, u64)> {
     let count = size.div_ceil(RANGE);
     (0..count).map(move |index| (index * RANGE, RANGE.min(size - index * RANGE)))
@@ -99,7 +153,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    /// The bundles that a list of files comes to, each as its files.
+    /// Splits a list of files into bundles.
     fn bundles(files: &[(String, u64)]) -> Vec<Vec<(String, u64)>> {
         let mut bundler = Bundler::default();
         let mut bundles = vec![Vec::new()];

@@ -1,4 +1,4 @@
-//! Digests of small things that the core computes itself; bulk content is hashed by the host.
+//! Digests that the core computes itself: of small data. The host hashes bulk content.
 
 use btdt_ports::{Algorithm, Digest};
 use sha2::Digest as _;
@@ -8,12 +8,12 @@ use sha2::Digest as _;
 pub enum Hasher {
     /// SHA-256.
     Sha256(sha2::Sha256),
-    /// BLAKE3; boxed, since its state takes two kilobytes.
+    /// BLAKE3, boxed because its state takes two kilobytes.
     Blake3(Box<blake3::Hasher>),
 }
 
 impl Hasher {
-    /// A digest of nothing yet.
+    /// A hasher without input.
     #[must_use]
     pub fn new(algorithm: Algorithm) -> Self {
         match algorithm {
@@ -22,7 +22,7 @@ impl Hasher {
         }
     }
 
-    /// Adds bytes.
+    /// Appends input.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Hasher::Sha256(hasher) => hasher.update(bytes),
@@ -32,7 +32,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of all that was added.
+    /// The digest of the input.
     #[must_use]
     pub fn finish(self) -> Digest {
         match self {

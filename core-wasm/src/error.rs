@@ -1,9 +1,9 @@
-//! Why an operation did not do what was asked. The wording is the front end's business.
+//! Why an operation failed. Front ends choose the wording.
 
 use crate::key::KeyFault;
 use btdt_ports::{HttpError, IoError};
 
-/// What was being done to the cache when it failed.
+/// What the core was doing to the cache when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheAction {
     /// Reading it.
@@ -12,11 +12,11 @@ pub enum CacheAction {
     Write,
     /// Deleting from it.
     Delete,
-    /// Keeping chunks on this machine on their way to or from it.
+    /// Spooling chunks on this machine on their way to or from it.
     Spool,
 }
 
-/// Why a server did not do what was asked.
+/// Why a request to a server failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerFault {
     /// There was no answer.
@@ -27,21 +27,21 @@ pub enum ServerFault {
     Refused {
         /// The status code.
         status: u16,
-        /// What it said, or the meaning of the status.
+        /// Its own message, or the meaning of the status.
         message: String,
     },
-    /// Its answer is not one of this protocol.
+    /// Its answer does not follow the protocol.
     #[error("the server's answer is not that of a btdt server: {0}")]
     Unexpected(String),
 }
 
-/// An operation that failed as a whole.
+/// Why an operation failed as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No key was given that is not empty.
+    /// No key was given, or only empty ones.
     #[error("no key was given")]
     NoKeys,
-    /// A key or prefix is not allowed.
+    /// A key or prefix is invalid.
     #[error("invalid key {key:?}: {fault}")]
     InvalidKey {
         /// The text that was given.
@@ -54,10 +54,10 @@ pub enum Error {
     InvalidExclude {
         /// The pattern that was given.
         pattern: String,
-        /// What the pattern parser says.
+        /// The parser's message.
         reason: String,
     },
-    /// A file or directory of the user could not be read.
+    /// The user's tree could not be read.
     #[error("could not read {}: {error}", String::from_utf8_lossy(.path))]
     Source {
         /// Path in the tree; empty for the root.
@@ -85,18 +85,18 @@ pub enum Error {
         /// What went wrong.
         error: IoError,
     },
-    /// The server of a remote cache did not do what was asked.
+    /// A request to the server of a remote cache failed.
     #[error("{url}: {fault}")]
     Server {
-        /// The URL that was asked.
+        /// URL of the request.
         url: String,
-        /// Why.
+        /// Why it failed.
         fault: ServerFault,
     },
-    /// The operation cannot be done on a remote cache, or not on this one.
+    /// Remote caches, or this one, do not support the operation.
     #[error("{0}")]
     NotRemote(&'static str),
-    /// What was written to the cache was gone again when it was committed, several times.
+    /// In several attempts, objects were gone from the cache before the entry was committed.
     #[error("the cache loses what is written to it")]
     CacheUnstable,
     /// The destination could not be written.
@@ -107,37 +107,37 @@ pub enum Error {
         /// What went wrong.
         error: IoError,
     },
-    /// Entries turned out to be damaged after the destination had been changed already.
+    /// All entries turned out to be damaged, one of them after the destination had been changed.
     #[error("the destination was changed, but no entry could be restored completely")]
     Incomplete,
 }
 
 impl Error {
-    /// Failed to read the cache.
+    /// The cache could not be read.
     #[must_use]
     pub fn reading(error: IoError) -> Self {
         Error::Cache { action: CacheAction::Read, error }
     }
 
-    /// Failed to write to the cache.
+    /// The cache could not be written.
     #[must_use]
     pub fn writing(error: IoError) -> Self {
         Error::Cache { action: CacheAction::Write, error }
     }
 
-    /// Failed to keep chunks on this machine on their way to or from a server.
+    /// Chunks on their way to or from a server could not be spooled.
     #[must_use]
     pub fn spooling(error: IoError) -> Self {
         Error::Cache { action: CacheAction::Spool, error }
     }
 
-    /// A server did not do what was asked at `url`.
+    /// A request to `url` failed.
     #[must_use]
     pub fn server(url: &str, fault: ServerFault) -> Self {
         Error::Server { url: url.to_owned(), fault }
     }
 
-    /// Failed to delete from the cache.
+    /// Something could not be deleted from the cache.
     #[must_use]
     pub fn deleting(error: IoError) -> Self {
         Error::Cache { action: CacheAction::Delete, error }

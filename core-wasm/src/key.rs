@@ -1,18 +1,21 @@
-//! Cache keys, and the record names that they become.
+//! Cache keys, and the names of their records.
 //!
-//! A key is data: whatever it contains, it never becomes a path. Its record name is the key with
-//! every byte but ASCII letters, digits, `_`, `-` and `.` (unless it comes first) percent-encoded,
-//! so that the keys with a common prefix are the names with a common prefix. A name that would be too long is cut and
-//! ends in `~` and the SHA-256 of the key; `~` itself is encoded in keys, so the two forms cannot
-//! be mistaken for each other.
+//! A key is data and never becomes a path. Its record name is the key, percent-encoded except for
+//! ASCII letters, digits, `_`, `-` and any `.` but a leading one. Keys with a common prefix thus
+//! have names with a common prefix. A name that would be too long is cut and ends in `~` and the
+//! SHA-256 of the key; `~` in keys is encoded, so the two forms cannot be confused.
 
 use crate::digest::sha256;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt;
 
-/// Longest record name, in bytes: file systems allow 255.
+/// What record names percent-encode.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
+
+/// Longest record name in bytes: file systems allow 255.
 const MAX_NAME: usize = 250;
 
-/// Bytes that the digest suffix of a long name takes, with its `~`.
+/// Length of a long name's suffix, `~` and digest, in bytes.
 const SUFFIX: usize = 1 + 2 * btdt_ports::Digest::LENGTH;
 
 /// A valid cache key.
@@ -22,7 +25,7 @@ pub struct Key(String);
 /// Why a text is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
-    /// Nothing is left of it.
+    /// It is empty.
     #[error("a key must not be empty")]
     Empty,
     /// It is longer than [`Key::MAX_LENGTH`].
@@ -41,9 +44,6 @@ impl Key {
     pub const MAX_LENGTH: usize = 512;
 
     /// Checks a key.
-    ///
-    /// # Errors
-    /// See [`KeyFault`].
     pub fn new(text: impl Into<String>) -> Result<Self, KeyFault> {
         let text = text.into();
         if text.is_empty() {
@@ -78,15 +78,12 @@ impl fmt::Display for Key {
     }
 }
 
-/// The beginning of keys.
+/// A prefix of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(String);
 
 impl Prefix {
-    /// Checks a prefix; the empty one, which every key has, is allowed.
-    ///
-    /// # Errors
-    /// See [`KeyFault`].
+    /// Checks a prefix. It may be empty, and matches every key then.
     pub fn new(text: impl Into<String>) -> Result<Self, KeyFault> {
         let text = text.into();
         check(&text)?;
@@ -105,8 +102,8 @@ impl Prefix {
         key.0.starts_with(&self.0)
     }
 
-    /// The beginning that the record names of all matching keys have. Names of other keys may
-    /// have it too: those of long keys are cut.
+    /// The prefix that the record names of all matching keys share. Names of other keys may share
+    /// it as well, because those of long keys are cut.
     #[must_use]
     pub fn record_name_prefix(&self) -> String {
         let mut name = encode(&self.0);
@@ -129,19 +126,11 @@ fn check(text: &str) -> Result<(), KeyFault> {
 }
 
 fn encode(text: &str) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut name = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        let hidden = byte == b'.' && name.is_empty();
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') && !hidden {
-            name.push(char::from(byte));
-        } else {
-            name.push('%');
-            name.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            name.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
+    // No name begins with a dot: such files are hidden, and `.` and `..` are no names.
+    match text.strip_prefix('.') {
+        Some(rest) => format!("%2E{}", utf8_percent_encode(rest, ENCODED)),
+        None => utf8_percent_encode(text, ENCODED).to_string(),
     }
-    name
 }
 
 #[cfg(test)]

@@ -1,39 +1,39 @@
-//! The core of btdt: everything that is decided about a cache.
+//! The core of btdt: every decision about a cache.
 //!
 //! Keys, manifests, ignore rules, plans, retention and garbage collection are pure logic over the
 //! traits of [`btdt_ports`]. The core performs no I/O, knows no runtime and never sees the bulk
 //! content of files: it hands plans to its host and gets digests back. Only `component` knows that
 //! all of this is also a WASI component.
+//!
+//! The modules are layers. From the lowest to the highest, each importing only from those before
+//! it:
+//!
+//! 1. [`digest`]: SHA-256 and BLAKE3
+//! 2. [`key`]: keys and prefixes, and the names of their records
+//! 3. [`error`]: why an operation failed
+//! 4. [`manifest`]: a tree and where its content is, and its encoded form
+//! 5. [`chunking`]: which files share a chunk
+//! 6. [`tree`]: the user's files: listed, packed, compared and written
+//! 7. [`archive`]: tar archives into manifests and out of them
+//! 8. [`storage`]: records and objects of a local cache, and when they may go
+//! 9. [`protocol`]: what client and server say to each other
+//! 10. [`cache`]: one interface for local and remote caches
+//! 11. [`operations`]: store, restore, clean, hash, list, inspect, delete, verify
+//! 12. [`http_api`]: the server's answers
+//! 13. `component`: the core as a component
 
-pub mod administration;
-pub mod archiving;
+pub mod archive;
 pub mod cache;
 pub mod chunking;
-pub mod clean;
-pub mod collect;
-pub mod commit;
 pub mod digest;
-mod earlier;
-pub mod entries;
 pub mod error;
-pub mod hash;
-pub mod ignore_rules;
-pub mod ingest;
+pub mod http_api;
 pub mod key;
-pub mod listing;
 pub mod manifest;
-pub mod materializing;
-pub mod packing;
+pub mod operations;
 pub mod protocol;
-pub mod reconcile;
-pub mod record;
-pub mod remote;
-pub mod restore;
-pub mod retention;
-pub mod server;
-pub mod store;
-mod survey;
-pub mod walk;
+pub mod storage;
+pub mod tree;
 
 #[cfg(target_family = "wasm")]
 mod component;

@@ -1,8 +1,8 @@
-//! Names and small bodies that both ends of the protocol use.
+//! Header names, media types and small bodies that client and server share.
 
-use crate::entries::Entry;
 use crate::key::Key;
-use crate::record::Record;
+use crate::storage::record::Record;
+use crate::storage::record_lookup::Entry;
 use btdt_ports::Digest;
 use btdt_ports::time::{parse_rfc_3339, rfc_3339};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -18,32 +18,33 @@ pub const TAR_TYPE: &str = "application/x-tar";
 /// Media type of an error (RFC 9457).
 pub const PROBLEM_TYPE: &str = "application/problem+json";
 
-/// Header of every answer of a server that knows this protocol.
+/// Header of every response of a server that supports this protocol.
 pub const VERSION_HEADER: &str = "btdt-protocol";
 
 /// The version of this protocol.
 pub const VERSION: &str = "1";
 
-/// Header with the key of an entry, as it is: btdt 0.4 compares it so.
+/// Header with the key of an entry, verbatim if possible because btdt 0.4 compares it.
 pub const CACHE_KEY: &str = "btdt-cache-key";
 
-/// Header that says how the key is encoded, where it could not be in a header as it is.
+/// Header with the encoding of a key that could not be sent verbatim.
 pub const CACHE_KEY_ENCODING: &str = "btdt-cache-key-encoding";
 
-/// Percent-encoding (RFC 3986).
+/// Value of [`CACHE_KEY_ENCODING`]: percent-encoding (RFC 3986).
 pub const PERCENT: &str = "percent";
 
-/// Header with the SHA-256 of an encoded manifest in hexadecimal. Whatever happens to the manifest
-/// on its way, the receiver notices.
+/// Header with the SHA-256 of an encoded manifest in hexadecimal, by which the receiver detects
+/// alterations.
 pub const MANIFEST_DIGEST: &str = "btdt-manifest";
 
-/// Header with name and version of the tool that stores an entry.
+/// Header with the name and version of the tool that stores an entry.
 pub const TOOL: &str = "btdt-tool";
 
-/// What a 404 says when it is about an entry, not about a cache or a URL: clients tell them apart.
+/// Detail of a 404 for an entry. Clients use it to distinguish a missing entry from a missing cache
+/// or a wrong URL.
 pub const NO_ENTRY: &str = "This cache has no entry of that key.";
 
-/// What statuses mean to a user whose server does not say more.
+/// What statuses mean, for users whose server does not send a message.
 pub const HTTP_STATUSES: [(u16, &str); 12] = [
     (400, "it does not understand the request"),
     (401, "the token is missing, invalid or expired"),
@@ -59,19 +60,19 @@ pub const HTTP_STATUSES: [(u16, &str); 12] = [
     (507, "its disk or the quota of the cache is full"),
 ];
 
-/// An error as it is sent (RFC 9457).
+/// The body of an error response (RFC 9457).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Problem {
     /// The meaning of the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The status of the answer, which the body repeats.
+    /// The status of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What is wrong with this request.
+    /// What is wrong with the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What the request is called in the log of the server.
+    /// The request's name in the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// Chunks that have to be sent first.
@@ -85,13 +86,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Reads a body; an empty problem where it is none.
+    /// Decodes a body; an invalid one gives an empty problem.
     #[must_use]
     pub fn decode(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_default()
     }
 
-    /// The body.
+    /// Encodes the body.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         encode_json(self)
@@ -107,19 +108,18 @@ fn write_digests<S: Serializer>(digests: &[Digest], serializer: S) -> Result<S::
     serializer.collect_seq(digests.iter().map(Digest::to_hex))
 }
 
-/// Texts, numbers and lists of them in JSON.
 fn encode_json(value: &impl Serialize) -> Vec<u8> {
-    // Fails for maps whose keys are no texts, and nothing else.
+    // Fails only for maps with keys other than strings.
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// An entry as a server describes it.
+/// An entry in JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct DescribedEntry {
     key: String,
     /// In hexadecimal.
     manifest: String,
-    /// Times as RFC 3339 has them.
+    /// RFC 3339, like `last_access`.
     created: String,
     last_access: String,
     raw_size: u64,
@@ -132,7 +132,7 @@ pub struct DescribedEntry {
 }
 
 impl DescribedEntry {
-    /// Describes an entry.
+    /// The JSON form of an entry.
     #[must_use]
     pub fn of(entry: &Entry) -> Self {
         let Entry { record, last_access } = entry;
@@ -149,7 +149,7 @@ impl DescribedEntry {
         }
     }
 
-    /// What is described; `None` where it is no entry.
+    /// The entry; `None` if it is invalid.
     #[must_use]
     pub fn entry(self) -> Option<Entry> {
         let record = Record {
@@ -166,31 +166,31 @@ impl DescribedEntry {
         Some(Entry { record, last_access: parse_rfc_3339(&self.last_access)? })
     }
 
-    /// Reads a body.
+    /// Decodes a body; `None` if it is invalid.
     #[must_use]
     pub fn decode(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
     }
 
-    /// The body.
+    /// Encodes the body.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         encode_json(self)
     }
 }
 
-/// A part of a list of entries, each in the form `E`.
+/// One page of a list of entries, each of type `E`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct DescribedPage<E> {
     /// The entries.
     pub entries: Vec<E>,
-    /// The key that the next part comes after; `None` where there is none.
+    /// The last key of this page; `None` if it is the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
 impl DescribedPage<DescribedEntry> {
-    /// Reads a body.
+    /// Decodes a body; `None` if it is invalid.
     #[must_use]
     pub fn decode(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
@@ -198,37 +198,36 @@ impl DescribedPage<DescribedEntry> {
 }
 
 impl DescribedPage<Box<RawValue>> {
-    /// Adds an entry and gives its length in bytes.
+    /// Adds an entry. Returns its encoded length in bytes.
     pub fn add(&mut self, entry: &Entry) -> usize {
-        // As for `encode_json`.
+        // Cannot fail, as in `encode_json`.
         let Ok(described) = to_raw_value(&DescribedEntry::of(entry)) else { return 0 };
         let length = described.get().len();
         self.entries.push(described);
         length
     }
 
-    /// The body.
+    /// Encodes the body.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         encode_json(self)
     }
 }
 
-/// A list of digests as a body: hexadecimal, one on a line.
+/// A list of digests as a body: hexadecimal, one per line.
 pub struct Missing;
 
 impl Missing {
-    /// The body.
+    /// Encodes a body.
     #[must_use]
     pub fn encode(digests: &[Digest]) -> String {
         Digest::to_lines(digests)
     }
 
-    /// Reads a body; line feeds may be preceded by carriage returns, and the last one may be
-    /// missing.
+    /// Decodes a body. Lines end in LF or CRLF; the last line end is optional.
     ///
     /// # Errors
-    /// The number of the first line, counted from 1, that is no digest.
+    /// The number of the first invalid line, starting from 1.
     pub fn decode(body: &[u8]) -> Result<Vec<Digest>, usize> {
         let body = body.strip_suffix(b"\n").unwrap_or(body);
         if body.is_empty() {
@@ -238,7 +237,7 @@ impl Missing {
         lines.map(|(number, line)| Missing::digest(line).ok_or(number + 1)).collect()
     }
 
-    /// The digest of a line, which may end in a carriage return; `None` where it is none.
+    /// The digest on a line, which may end in CR; `None` if it is invalid.
     #[must_use]
     pub fn digest(line: &[u8]) -> Option<Digest> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

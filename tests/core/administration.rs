@@ -1,11 +1,11 @@
-//! Entries are listed, inspected and deleted, and a cache is verified, whatever is in it.
+//! Listing, inspecting and deleting entries, and verifying a cache, whatever it contains.
 
 use crate::support::{Cache, noise, rich_tree, tree};
-use btdt_core::administration::verify::{self, Part, Summary};
-use btdt_core::administration::{DeletePage, DeleteRequest, Totals, local};
 use btdt_core::cache::LocalCache;
 use btdt_core::error::Error;
 use btdt_core::key::Key;
+use btdt_core::operations::administration::verify::{self, Part, Summary};
+use btdt_core::operations::administration::{self, DeletePage, DeleteRequest, TreeTotals};
 use btdt_host_runtime::storage::MemoryStorage;
 use btdt_ports::{
     Digest, IoError, ObjectKind, Objects, RecordVersion, Records, StoredRecord, SweepId, Timestamp,
@@ -15,15 +15,15 @@ use std::cell::RefCell;
 type Local<'cache> = LocalCache<'cache, MemoryStorage, MemoryStorage>;
 
 fn local(cache: &Cache) -> Local<'_> {
-    LocalCache::new(&cache.storage, &cache.storage, &cache.world)
+    LocalCache::new(&cache.storage, &cache.storage, &cache.environment)
 }
 
-/// All keys with a prefix, sorted; how many pages there were, and how many unusable records.
+/// All keys with a prefix, sorted; the number of pages, and of unusable records.
 fn list(cache: &Cache, prefix: &str) -> (Vec<String>, usize, u64) {
     let (mut keys, mut pages, mut unusable) = (Vec::new(), 0, 0);
     let mut after: Option<String> = None;
     loop {
-        let page = local::list(prefix, after.as_deref(), &local(cache)).unwrap();
+        let page = administration::list(prefix, after.as_deref(), &local(cache)).unwrap();
         keys.extend(page.entries.iter().map(|entry| entry.record.key.as_str().to_owned()));
         unusable += page.unusable;
         pages += 1;
@@ -41,7 +41,7 @@ fn delete(cache: &Cache, keys: &[&str], prefix: Option<&str>) -> DeletePage {
         prefix: prefix.map(str::to_owned),
         after: None,
     };
-    local::delete_some(&request, &local(cache)).unwrap()
+    administration::delete(&request, &local(cache)).unwrap()
 }
 
 fn put(cache: &Cache, name: &str, value: &[u8]) {
@@ -56,7 +56,7 @@ fn verify(cache: &Cache, repair: bool) -> Summary {
     verify::verify(repair, &local(cache)).unwrap()
 }
 
-/// Expects one finding, and gives its problem.
+/// Expects exactly one finding, and returns its problem.
 #[track_caller]
 fn expect_finding(summary: &Summary, part: Part, name: &str, keys: &[&str]) -> String {
     assert_eq!((summary.findings.len(), summary.faults), (1, 1), "{summary:?}");
@@ -84,7 +84,7 @@ fn all_entries_are_listed_page_by_page() {
     keys.extend(odd.iter().map(|key| (*key).to_owned()));
     keys.sort();
     assert_eq!((list(&cache, "").0, list(&cache, "").2), (keys, 1));
-    let wrong = local::list("a,b", None, &local(&cache));
+    let wrong = administration::list("a,b", None, &local(&cache));
     assert!(matches!(wrong, Err(Error::InvalidKey { .. })), "{wrong:?}");
 }
 
@@ -92,13 +92,13 @@ fn all_entries_are_listed_page_by_page() {
 fn an_entry_is_shown_as_it_is() {
     let cache = Cache::new();
     let summary = cache.store("k", &rich_tree());
-    let show = |key| local::inspect(key, &local(&cache)).unwrap();
+    let show = |key| administration::inspect(key, &local(&cache)).unwrap();
     let shown = show("k").unwrap();
     assert_eq!(shown.entry.record.manifest, summary.manifest);
     assert_eq!(shown.entry.record.stored_size, summary.chunks.stored_size);
     assert_eq!(shown.missing_chunks, 0);
-    let totals = Totals::of(shown.manifest.as_ref().unwrap());
-    let expected = Totals {
+    let totals = TreeTotals::of(shown.manifest.as_ref().unwrap());
+    let expected = TreeTotals {
         files: 4,
         directories: 3,
         symlinks: 1,
@@ -109,7 +109,7 @@ fn an_entry_is_shown_as_it_is() {
     };
     assert_eq!(totals, expected);
     assert_eq!(show("other"), None);
-    assert!(local::inspect("", &local(&cache)).is_err());
+    assert!(administration::inspect("", &local(&cache)).is_err());
 
     let chunk = cache.live(ObjectKind::Chunk)[0];
     cache.storage.set_aside(ObjectKind::Chunk, &[chunk], &sweep()).unwrap();
@@ -120,12 +120,12 @@ fn an_entry_is_shown_as_it_is() {
     damage(&cache, ObjectKind::Manifest, summary.manifest);
     let before = cache.storage.stored(ObjectKind::Manifest, summary.manifest);
     assert_eq!(show("k").unwrap().manifest, None);
-    cache.world.expect_warning(&["key k", "manifest"]);
+    cache.environment.expect_warning(&["key k", "manifest"]);
     assert!(before.is_some());
     assert_eq!(cache.storage.stored(ObjectKind::Manifest, summary.manifest), before, "unchanged");
     put(&cache, "k", b"no record");
     assert_eq!(show("k"), None);
-    cache.world.expect_warning(&["key k", "record is damaged"]);
+    cache.environment.expect_warning(&["key k", "record is damaged"]);
 }
 
 fn sweep() -> SweepId {
@@ -153,7 +153,7 @@ fn only_what_was_named_is_deleted() {
     for keys in [&[][..], &["", ""], &["a,b"], &["a", "b\n"]] {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
         let request = DeleteRequest { keys, ..DeleteRequest::default() };
-        assert!(local::delete_some(&request, &local(&cache)).is_err());
+        assert!(administration::delete(&request, &local(&cache)).is_err());
     }
     assert_eq!(list(&cache, "").0, ["a", "cj"], "nothing is deleted if any key is invalid");
     assert_eq!(verify(&cache, false).faults, 0);
@@ -167,7 +167,7 @@ fn many_entries_are_deleted_page_by_page() {
     let mut request = DeleteRequest { prefix: Some("ci/".to_owned()), ..DeleteRequest::default() };
     let mut deleted = Vec::new();
     loop {
-        let page = local::delete_some(&request, &local(&cache)).unwrap();
+        let page = administration::delete(&request, &local(&cache)).unwrap();
         assert_eq!((page.missing.len(), page.failure), (0, None));
         deleted.extend(page.deleted.iter().map(|key| key.as_str().to_owned()));
         request.after = page.next;
@@ -190,7 +190,7 @@ fn an_intact_cache_has_nothing_wrong() {
     assert_eq!((summary.faults, summary.entries, summary.manifests), (0, 3, 2));
     assert_eq!(summary.chunks, chunks.len() as u64);
     assert!(summary.stored_size > 4_000_000, "{summary:?}");
-    // What no entry needs is no fault, and neither is what is set aside.
+    // Missing objects that no entry needs are no fault, and neither are objects set aside.
     delete(&cache, &["m"], None);
     cache.storage.set_aside(ObjectKind::Chunk, &chunks, &sweep()).unwrap();
     let manifests = cache.live(ObjectKind::Manifest);
@@ -254,7 +254,7 @@ fn damage_that_no_entry_needs_is_reported_too() {
     let chunk = cache.live(ObjectKind::Chunk)[0];
     damage(&cache, ObjectKind::Chunk, chunk);
     delete(&cache, &["k"], None);
-    // A store would take the chunk for one that it need not write.
+    // Nothing refers to the chunk, but a store would reuse it.
     expect_finding(&verify(&cache, true), Part::Chunk, &chunk.to_hex(), &[]);
     assert_eq!(verify(&cache, false).faults, 0);
 }
@@ -270,10 +270,10 @@ fn useless_records_are_reported() {
         expect_finding(&verify(&cache, true), Part::Record, "other", &[]);
         assert_eq!(verify(&cache, false).faults, 0);
     }
-    // What is intact but no manifest.
+    // An intact object that is not a manifest.
     let nonsense = Objects::put(&cache.storage, ObjectKind::Manifest, b"nonsense").unwrap();
     assert_eq!(verify(&cache, false).faults, 0, "nobody needs it");
-    let mut decoded = btdt_core::record::Record::decode(&record.value).unwrap();
+    let mut decoded = btdt_core::storage::record::Record::decode(&record.value).unwrap();
     decoded.manifest = nonsense.digest;
     put(&cache, "k", &decoded.encode());
     let summary = verify(&cache, true);
@@ -281,7 +281,7 @@ fn useless_records_are_reported() {
     assert!(problem.contains("not a btdt manifest"), "{problem}");
 }
 
-/// Records that change as soon as all of them have been listed for the first time.
+/// Records that change once all of them have been listed for the first time.
 struct Changing<'cache, F> {
     inner: &'cache MemoryStorage,
     change: RefCell<Option<F>>,
@@ -331,7 +331,7 @@ fn what_goes_because_an_entry_went_is_not_reported() {
                 cache.remove(kind, old);
             };
             let records = Changing { inner: &cache.storage, change: RefCell::new(Some(change)) };
-            let local = LocalCache::new(&cache.storage, &records, &cache.world);
+            let local = LocalCache::new(&cache.storage, &records, &cache.environment);
             let summary = verify::verify(true, &local).unwrap();
             assert!(records.change.borrow().is_none(), "the change was made");
             assert_eq!(summary.faults, 0, "{summary:?}");

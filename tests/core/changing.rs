@@ -10,7 +10,7 @@ use btdt_ports::{
 };
 use std::cell::Cell;
 
-/// Changes between each listing and the pack that follows, as often as `change` likes.
+/// Calls `change` between each listing and the following pack.
 struct Changing<F: Fn(&MemoryTree, u32)> {
     tree: MemoryTree,
     packs: Cell<u32>,

@@ -1,9 +1,9 @@
-//! What `clean` removes, and what it leaves.
+//! What `clean` removes, and what it keeps.
 
-use crate::support::{Cache, World, noise, rich_tree, store_in, tree};
-use btdt_core::clean;
-use btdt_core::record::Record;
-use btdt_core::retention::Limits;
+use crate::support::{Cache, TestEnvironment, noise, rich_tree, store_in, tree};
+use btdt_core::operations::clean;
+use btdt_core::storage::record::Record;
+use btdt_core::storage::retention::Limits;
 use btdt_host_runtime::storage::FilesystemStorage;
 use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{Digest, Leftovers, ObjectKind, Objects, Records};
@@ -18,7 +18,7 @@ fn max_size(bytes: u64) -> Limits {
     Limits { max_age: None, max_size: Some(bytes) }
 }
 
-/// A tree of about that many stored bytes.
+/// A tree with a stored size of about so many bytes.
 fn sized(seed: u64, bytes: usize) -> MemoryTree {
     tree(&[("f", &noise(seed, bytes))])
 }
@@ -40,7 +40,7 @@ fn stored_bytes(cache: &Cache) -> u64 {
 fn an_empty_cache_is_clean() {
     let cache = Cache::new();
     let summary = cache.clean(max_age(0), 0);
-    assert_eq!(summary.swept, Some(btdt_core::collect::Swept::default()));
+    assert_eq!(summary.swept, Some(btdt_core::storage::collect::Swept::default()));
     assert_eq!((summary.removed, summary.kept), (0, 0));
 }
 
@@ -49,10 +49,10 @@ fn what_was_not_used_for_too_long_goes() {
     let cache = Cache::new();
     cache.store("stored", &sized(1, 10));
     cache.store("restored", &sized(2, 10));
-    cache.world.pass(100);
+    cache.environment.pass(100);
     cache.restore("restored").unwrap();
     cache.store("new", &sized(3, 10));
-    cache.world.pass(50);
+    cache.environment.pass(50);
     let summary = cache.clean(max_age(60), 0);
     assert_eq!((summary.removed, summary.kept), (1, 2));
     assert_eq!(keys(&cache), ["new", "restored"]);
@@ -67,7 +67,7 @@ fn the_least_recently_used_go_until_the_rest_fits() {
     for (key, seed) in [("a", 1), ("b", 2), ("c", 3), ("d", 4)] {
         cache.store(key, &sized(seed, 10_000));
     }
-    cache.world.pass(1);
+    cache.environment.pass(1);
     cache.restore("a").unwrap();
     let all = cache.clean(Limits::default(), 0);
     assert_eq!(all.kept_bytes, stored_bytes(&cache));
@@ -89,11 +89,11 @@ fn what_is_shared_counts_once_and_stays_while_one_needs_it() {
     cache.store("one,two", &sized(1, 50_000));
     // The same chunk in another manifest.
     let other = tree(&[("g", &noise(1, 50_000))]);
-    cache.world.pass(10);
+    cache.environment.pass(10);
     cache.store("three", &other);
     assert_eq!(cache.live(ObjectKind::Chunk).len(), 1);
     assert_eq!(cache.clean(max_size(51_000), 0).removed, 0);
-    // The two old keys go for the sake of the manifest alone; the chunk stays.
+    // Evicting the two old keys frees only their manifest; the chunk stays.
     let summary = cache.clean(max_age(5), 0);
     assert_eq!((summary.removed, summary.kept), (2, 1));
     cache.clean(Limits::default(), 0);
@@ -108,13 +108,13 @@ fn garbage_goes_in_two_steps() {
     cache.store("k", &sized(2, 1000));
     let first = cache.clean(Limits::default(), 1).swept.unwrap();
     assert_eq!((first.set_aside, first.deleted), (2, 0));
-    cache.world.pass(1);
+    cache.environment.pass(1);
     let second = cache.clean(Limits::default(), 1).swept.unwrap();
     assert_eq!((second.set_aside, second.deleted), (0, 2));
     assert_eq!(second.deleted_bytes, first.set_aside_bytes);
     cache.expect("k", &sized(2, 1000));
 
-    // Without a grace period both steps are one clean.
+    // Without a grace period, one clean does both steps.
     cache.store("k", &sized(3, 1000));
     let both = cache.clean(Limits::default(), 0).swept.unwrap();
     assert_eq!((both.set_aside, both.deleted), (0, 2));
@@ -127,17 +127,17 @@ fn the_grace_period_is_kept() {
     let cache = Cache::new();
     cache.store("k", &sized(1, 1000));
     cache.store("k", &sized(2, 1000));
-    // Somebody is at work, so that young objects may be those of a store.
+    // Another process is active, so young objects may belong to a store.
     let held = cache.storage.lock(btdt_ports::LockMode::Shared).unwrap();
     assert_eq!(cache.clean(Limits::default(), 3600).swept.unwrap().set_aside, 0);
-    cache.world.pass(3601);
+    cache.environment.pass(3601);
     assert_eq!(cache.clean(Limits::default(), 3600).swept.unwrap().set_aside, 2);
     drop(held);
-    cache.world.pass(3599);
+    cache.environment.pass(3599);
     assert_eq!(cache.clean(Limits::default(), 3600).swept.unwrap().deleted, 0);
-    // What was set aside is needed again.
+    // An object that was set aside is needed again.
     cache.store("k", &sized(1, 1000));
-    cache.world.pass(2);
+    cache.environment.pass(2);
     let swept = cache.clean(Limits::default(), 3600).swept.unwrap();
     assert_eq!(swept.deleted, 0);
     cache.expect("k", &sized(1, 1000));
@@ -158,21 +158,21 @@ fn damaged_entries_are_removed_and_the_rest_is_cleaned() {
     let garbage = Records::get(&cache.storage, &["garbage".into()]).remove(0).unwrap().unwrap();
     assert_eq!(cache.storage.delete("garbage", &garbage.version), Ok(true));
 
-    // What is gone may be on its way: its store may be in the middle of its commit.
+    // The store may be in the middle of its commit and about to write the missing part.
     let summary = cache.clean(Limits::default(), 0);
     assert_eq!((summary.removed, summary.damaged, summary.kept), (0, 2, 1));
-    // One of them twice: without a grace period a clean has two passes.
-    assert_eq!(cache.world.warnings().len(), 4);
+    // One of them twice, because a clean without a grace period has two passes.
+    assert_eq!(cache.environment.warnings().len(), 4);
     assert_eq!(keys(&cache), ["gone", "well"]);
-    cache.world.pass(24 * 3600);
+    cache.environment.pass(24 * 3600);
     let summary = cache.clean(Limits::default(), 0);
     assert_eq!((summary.removed, summary.damaged, summary.kept), (0, 1, 1));
-    cache.world.expect_warning(&["removing the entry of key gone"]);
+    cache.environment.expect_warning(&["removing the entry of key gone"]);
     assert_eq!(keys(&cache), ["well"]);
     cache.clean(Limits::default(), 0);
     assert_eq!(cache.live(ObjectKind::Manifest).len(), 1);
     cache.expect("well", &rich_tree());
-    assert_eq!(cache.world.warnings(), Vec::<String>::new());
+    assert_eq!(cache.environment.warnings(), Vec::<String>::new());
 }
 
 #[test]
@@ -189,15 +189,15 @@ fn a_manifest_of_a_later_version_keeps_everything() {
     Records::put(&cache.storage, "later", &record.encode()).unwrap();
     let chunks = cache.live(ObjectKind::Chunk);
     for _ in 0..3 {
-        cache.world.pass(100_000);
+        cache.environment.pass(100_000);
         let summary = cache.clean(Limits::default(), 0);
         assert_eq!((summary.removed, summary.damaged, summary.swept), (0, 0, None));
-        assert_eq!(cache.world.warnings().len(), 2);
+        assert_eq!(cache.environment.warnings().len(), 2);
     }
     assert_eq!(cache.live(ObjectKind::Chunk), chunks);
     assert_eq!(keys(&cache), ["later"]);
     assert!(cache.restore("later").is_none());
-    cache.world.expect_warning(&["version 2"]);
+    cache.environment.expect_warning(&["version 2"]);
 }
 
 fn record(cache: &Cache, name: &str) -> Record {
@@ -221,8 +221,8 @@ fn a_damaged_chunk_does_not_stop_a_clean() {
 fn leftovers_of_dead_processes_go_after_the_grace_period() {
     let directory = tempfile::tempdir().unwrap();
     let storage = FilesystemStorage::open(directory.path()).unwrap();
-    let world = World::new();
-    store_in(&storage, &world, "k", &rich_tree()).unwrap();
+    let environment = TestEnvironment::new();
+    store_in(&storage, &environment, "k", &rich_tree()).unwrap();
     let leave = |name: &str, seconds: u64| {
         let path = directory.path().join("tmp").join(name);
         fs::write(&path, b"12345").unwrap();
@@ -230,10 +230,10 @@ fn leftovers_of_dead_processes_go_after_the_grace_period() {
         file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
         path
     };
-    // The time of the world is 1,000,000 seconds.
+    // The environment's clock starts at 1,000,000 seconds.
     let (old, young) = (leave("old", 900_000), leave("young", 999_000));
     let request = clean::Request { limits: Limits::default(), grace_period: 3600 };
-    let summary = clean::clean(&request, &storage, &storage, &world).unwrap();
+    let summary = clean::clean(&request, &storage, &storage, &environment).unwrap();
     assert_eq!(summary.leftovers, Leftovers { files: 1, bytes: 5 });
     assert!(!old.exists() && young.exists());
     assert_eq!(summary.kept, 1);

@@ -2,11 +2,11 @@
 
 use crate::support::{Cache, rich_tree, snapshot, tree};
 use btdt_core::error::Error;
-use btdt_core::restore::Outcome;
+use btdt_core::operations::restore::Outcome;
 use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{Digest, ObjectKind, Objects, Records, Tree};
 
-/// Damages an object in each way; for each, `test` gets a cache of its own.
+/// Calls `test` with a new cache for each way of damaging an object.
 fn for_each_damage(kind: ObjectKind, test: impl Fn(&Cache, Digest, &str)) {
     for damage in ["flip", "header", "cut", "empty", "longer", "another", "gone"] {
         let cache = Cache::new();
@@ -37,19 +37,19 @@ fn for_each_damage(kind: ObjectKind, test: impl Fn(&Cache, Digest, &str)) {
 
 fn expect_healed(cache: &Cache, damage: &str) {
     cache.store("k", &rich_tree());
-    assert_eq!(cache.world.warnings(), Vec::<String>::new(), "{damage}");
+    assert_eq!(cache.environment.warnings(), Vec::<String>::new(), "{damage}");
     cache.expect("k", &rich_tree());
     assert!(cache.storage.list_aside().unwrap().is_empty(), "{damage}");
 }
 
-/// Every damage to an object of this kind is a miss, and a store after it heals the entry.
+/// Any damage to an object of this kind is a miss, and the next store heals the entry.
 fn is_a_miss_and_heals(kind: ObjectKind) {
     for_each_damage(kind, |cache, digest, damage| {
         assert!(cache.restore("k").is_none(), "{damage}");
-        cache.world.expect_warning(&["key k cannot be used", &digest.to_hex()]);
+        cache.environment.expect_warning(&["key k cannot be used", &digest.to_hex()]);
         let (key, _) = cache.restore("k,other").unwrap();
         assert_eq!(key, "other");
-        cache.world.warnings();
+        cache.environment.warnings();
         expect_healed(cache, damage);
     });
 }
@@ -70,20 +70,20 @@ fn a_damaged_chunk_that_is_found_in_place_is_an_error_or_a_miss() {
         let destination = tree(&[("mine", b"precious")]);
         let before = snapshot(&destination);
         match cache.try_restore("k", &destination) {
-            // Nothing was touched.
+            // The destination is untouched.
             Ok(Outcome::Missed) => assert_eq!(snapshot(&destination), before, "{damage}"),
             Err(Error::Incomplete) => {}
             other => panic!("{damage}: {other:?}"),
         }
         assert_eq!(destination.read_file(b"mine", 100).as_deref(), Ok(&b"precious"[..]));
-        cache.world.expect_warning(&["key k cannot be used"]);
+        cache.environment.expect_warning(&["key k cannot be used"]);
 
-        // The next candidate is tried, and then all is well.
+        // The next candidate is tried, and restored.
         let (stale, request) = (tree(&[("mine", b"precious")]), "k,other");
         let outcome = cache.try_restore(request, &stale).unwrap();
         assert!(matches!(outcome, Outcome::Restored { primary: false, .. }), "{damage}");
         assert_eq!(stale.read_file(b"z", 100).as_deref(), Ok(&b"another tree"[..]));
-        cache.world.warnings();
+        cache.environment.warnings();
         expect_healed(cache, damage);
     });
 }
@@ -108,9 +108,9 @@ fn a_damaged_record_is_a_miss_and_heals() {
     for bad in [&b""[..], b"garbage", &good[..good.len() - 1], &flipped] {
         Records::put(&cache.storage, "k", bad).unwrap();
         assert!(cache.restore("k").is_none());
-        cache.world.expect_warning(&["key k cannot be used", "damaged"]);
+        cache.environment.expect_warning(&["key k cannot be used", "damaged"]);
         assert_eq!(cache.restore("k,other").unwrap().0, "other");
-        cache.world.warnings();
+        cache.environment.warnings();
         cache.store("k", &entry);
         cache.expect("k", &entry);
     }
@@ -131,7 +131,7 @@ fn objects_that_are_set_aside_are_found() {
     cache.expect("k", &rich_tree());
     let destination = tree(&[("mine", b"")]);
     cache.try_restore("k", &destination).unwrap();
-    assert_eq!(cache.world.warnings(), Vec::<String>::new());
+    assert_eq!(cache.environment.warnings(), Vec::<String>::new());
     // A store brings them back instead of writing them.
     let summary = cache.store("again", &rich_tree());
     cache.expect("again", &rich_tree());

@@ -1,8 +1,8 @@
-//! Restoring over what is there already (see `btdt_core::reconcile`).
+//! Restores to existing destinations (see `btdt_core::tree::comparison`).
 
 use crate::support::{Cache, at, rich_tree, snapshot, tree};
 use btdt_core::cache::LocalCache;
-use btdt_core::restore::{self, Outcome};
+use btdt_core::operations::restore::{self, Outcome};
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{MaterializeSummary, Timestamp, Tree};
@@ -13,12 +13,12 @@ fn restore(cache: &Cache, tree: &MemoryTree, exact: bool) -> MaterializeSummary 
     let outcome = restore::restore(
         &request,
         tree,
-        &LocalCache::new(&cache.storage, &cache.storage, &cache.world),
-        &cache.world,
+        &LocalCache::new(&cache.storage, &cache.storage, &cache.environment),
+        &cache.environment,
     );
     match outcome.unwrap() {
         Outcome::Restored { summary, .. } => summary,
-        Outcome::Missed => panic!("missed: {:?}", cache.world.warnings()),
+        Outcome::Missed => panic!("missed: {:?}", cache.environment.warnings()),
     }
 }
 
@@ -65,7 +65,7 @@ fn a_file_with_a_time_of_whole_seconds_is_compared_by_content() {
         assert_eq!(summary.files_kept, u64::from(content == b"aaaa"));
         assert_eq!(snapshot(&destination), snapshot(&single(b"aaaa", 0o644, WHOLE)));
     }
-    // Also one of several chunks, which cannot be compared and is written.
+    // The same for a file of several chunks, which cannot be compared and is rewritten.
     let large = |byte| vec![byte; 9 << 20];
     let cache = cache_with(&large(1), 0o644, WHOLE);
     let destination = single(&large(2), 0o644, WHOLE);
@@ -88,7 +88,7 @@ fn size_time_and_mode_make_a_difference() {
             assert_eq!(snapshot(&destination), snapshot(&single(b"aaaa", 0o755, modified)));
         }
     }
-    // Only the mode is set where the content is known to be right.
+    // If the content is known to be right, only the mode is set.
     let cache = cache_with(b"aaaa", 0o755, at(77));
     let destination = single(b"aaaa", 0o600, at(77));
     assert_eq!(restore(&cache, &destination, false).files_written, 0);
@@ -143,7 +143,7 @@ fn hard_links_are_made_kept_and_cut() {
     assert_eq!(snapshot(&destination), snapshot(&linked));
     assert_eq!(restore(&cache, &destination, false), MaterializeSummary::default());
 
-    // A link that should be none is not written through.
+    // A link in the place of a file is not followed.
     cache.store("k", &apart());
     let outside = tree(&[("a", b"one"), ("other", b"?")]);
     outside.insert_hard_link(b"b", b"other").unwrap();
@@ -153,7 +153,7 @@ fn hard_links_are_made_kept_and_cut() {
     assert_eq!(outside.read_file(b"c", 9).unwrap(), b"two");
 }
 
-/// A small tree; equal names and contents come often.
+/// A small tree, with frequent repetitions of names and contents.
 fn any_tree() -> impl Strategy<Value = MemoryTree> {
     let entry = (0..3_u8, 0..3_u8, 0..7_u8, 0..3_i64, any::<bool>());
     prop::collection::vec(entry, 0..12).prop_map(|entries| {
@@ -164,10 +164,10 @@ fn any_tree() -> impl Strategy<Value = MemoryTree> {
             let path = format!("{parent}{}", ["x", "y", "z"][name as usize]).into_bytes();
             let modified =
                 if whole { Timestamp { seconds: time, nanoseconds: 0 } } else { at(time) };
-            // The content follows from size and time, as it does with a clock.
+            // Size and time determine the content, as with a real clock.
             let content = vec![b'0' + time as u8; kind as usize];
             let mode = if kind % 2 == 0 { 0o644 } else { 0o755 };
-            // What is refused because of what is there already is left out.
+            // Paths that conflict with existing ones are left out.
             let _ = match kind {
                 0..3 => tree.insert_directory(&path, 0o700 + u32::from(kind), modified),
                 3 => tree.insert_symlink(&path, &content, modified),
@@ -210,8 +210,8 @@ fn the_same_on_a_file_system() {
         restore::restore(
             &request,
             &destination,
-            &LocalCache::new(storage, storage, &cache.world),
-            &cache.world,
+            &LocalCache::new(storage, storage, &cache.environment),
+            &cache.environment,
         )
         .unwrap();
         assert_eq!(snapshot(&destination), snapshot(&rich_tree()));

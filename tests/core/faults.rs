@@ -1,11 +1,11 @@
-//! A cache whose calls fail: every operation is an error or right, and nothing committed is lost.
+//! Failing calls to a cache: every operation fails or is right, and nothing committed is lost.
 
 use crate::support::{Cache, rich_tree, snapshot, store_in, tree};
 use btdt_core::cache::LocalCache;
-use btdt_core::clean;
 use btdt_core::error::Error;
-use btdt_core::restore::{self, Outcome};
-use btdt_core::retention::Limits;
+use btdt_core::operations::clean;
+use btdt_core::operations::restore::{self, Outcome};
+use btdt_core::storage::retention::Limits;
 use btdt_host_runtime::storage::{Codec, MemoryStorage};
 use btdt_host_runtime::transfer::{ChunkSink, ChunkSource, Sink, Source};
 use btdt_host_runtime::tree::memory::MemoryTree;
@@ -17,16 +17,16 @@ use btdt_ports::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// When calls fail.
+/// Which calls fail.
 #[derive(Clone, Copy, Debug)]
 enum Plan {
-    /// Only the one of that number.
+    /// Only the call with that number.
     Once(u64),
-    /// Each that this divides.
+    /// Every n-th call.
     Every(u64),
 }
 
-/// Fails some calls: half of them after they have done what they were asked to do.
+/// Fails some calls, half of them after they have taken effect.
 #[derive(Clone)]
 struct Faulty {
     inner: MemoryStorage,
@@ -121,7 +121,7 @@ impl Objects for Faulty {
     }
 
     fn list(&self, kind: ObjectKind, shard: u8) -> Result<Vec<ObjectInfo>, IoError> {
-        // There are 512 of these calls in a clean; a few of them tell as much.
+        // A clean makes 512 of these calls; a few of them are enough.
         if shard.is_multiple_of(64) {
             self.run(|| Objects::list(&self.inner, kind, shard))
         } else {
@@ -182,7 +182,7 @@ impl Records for Faulty {
     }
 }
 
-/// Runs `test` with each plan, until a single failure comes too late to hit anything.
+/// Runs `test` with each plan, until a single failure comes after the last call.
 fn with_every_failure(test: impl Fn(Plan) -> bool) {
     let hit = (1..).take_while(|number| test(Plan::Once(*number))).count();
     assert!(hit >= 5, "only {hit} calls");
@@ -195,7 +195,7 @@ fn old() -> MemoryTree {
     tree(&[("a", b"alpha"), ("old", b"old")])
 }
 
-/// A cache with two keys, and something that nothing refers to, live and aside.
+/// A cache with two keys, and unreferenced objects, both live and set aside.
 fn lived_in() -> Cache {
     let cache = Cache::new();
     cache.store("k", &tree(&[("garbage", b"1")]));
@@ -211,7 +211,7 @@ fn a_store_fails_or_is_right() {
     with_every_failure(|plan| {
         let cache = lived_in();
         let faulty = Faulty::new(&cache.storage, plan);
-        let outcome = store_in(&faulty, &cache.world, "k,new", &rich_tree());
+        let outcome = store_in(&faulty, &cache.environment, "k,new", &rich_tree());
         match outcome {
             Ok(_) => {
                 cache.expect("k", &rich_tree());
@@ -225,7 +225,7 @@ fn a_store_fails_or_is_right() {
             }
         }
         cache.expect("kept", &rich_tree());
-        // Once the cache is well again, so is everything.
+        // Once calls succeed again, everything works.
         cache.store("k,new", &rich_tree());
         cache.expect("new", &rich_tree());
         faulty.has_failed()
@@ -248,8 +248,8 @@ fn a_restore_fails_misses_or_is_right() {
             let outcome = restore::restore(
                 &request,
                 &destination,
-                &LocalCache::new(&faulty, &faulty, &cache.world),
-                &cache.world,
+                &LocalCache::new(&faulty, &faulty, &cache.environment),
+                &cache.environment,
             );
             let found = snapshot(&destination);
             match outcome {
@@ -284,14 +284,14 @@ fn a_clean_fails_or_is_right_and_loses_nothing() {
         let faulty = Faulty::new(&cache.storage, plan);
         let request = clean::Request { limits: Limits::default(), grace_period: 0 };
         for _ in 0..3 {
-            let outcome = clean::clean(&request, &faulty, &faulty, &cache.world);
+            let outcome = clean::clean(&request, &faulty, &faulty, &cache.environment);
             if let Err(error) = outcome {
                 assert!(matches!(error, Error::Cache { .. }), "{plan:?}: {error}");
             }
             cache.expect("k", &old());
             cache.expect("kept", &rich_tree());
         }
-        // Once the cache is well again, it gets clean.
+        // Once calls succeed again, the cache gets clean.
         cache.clean(Limits::default(), 0);
         cache.clean(Limits::default(), 0);
         assert_eq!(cache.storage.list_aside(), Ok(Vec::new()));
@@ -309,8 +309,8 @@ fn a_clean_that_cannot_read_an_entry_collects_nothing() {
     for number in 1..60 {
         let faulty = Faulty::new(&cache.storage, Plan::Once(number));
         let request = clean::Request { limits: Limits::default(), grace_period: 1 << 40 };
-        let summary = clean::clean(&request, &faulty, &faulty, &cache.world);
-        let warnings = cache.world.warnings();
+        let summary = clean::clean(&request, &faulty, &faulty, &cache.environment);
+        let warnings = cache.environment.warnings();
         if let Ok(summary) = summary
             && summary.swept.is_none()
         {

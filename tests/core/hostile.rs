@@ -1,18 +1,18 @@
-//! Manifests that somebody wrote into the cache to reach beyond the destination.
+//! Manifests in the cache that an attacker wrote to escape from the destination.
 
 use crate::support::{Cache, at, snapshot, tree};
 use btdt_core::error::Error;
 use btdt_core::key::Key;
 use btdt_core::manifest;
-use btdt_core::record::Record;
-use btdt_core::restore::Outcome;
+use btdt_core::operations::restore::Outcome;
+use btdt_core::storage::record::Record;
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{ObjectKind, Objects, Records, Tree};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// A cache with a harmless entry, and its manifest as it is encoded.
+/// A cache with a harmless entry, and its encoded manifest.
 fn harmless() -> (Cache, Vec<u8>) {
     let cache = Cache::new();
     let tree = tree(&[("aaaa", b"text"), ("dd/", b""), ("dd/WW", b"evil"), ("dd/XX", b"evil")]);
@@ -24,7 +24,7 @@ fn harmless() -> (Cache, Vec<u8>) {
     (cache, encoded.unwrap())
 }
 
-/// Puts other bytes of the same length in the one place where `from` is.
+/// Replaces the only occurrence of `from` by other bytes of the same length.
 fn replace(encoded: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let places: Vec<usize> =
@@ -35,7 +35,7 @@ fn replace(encoded: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     changed
 }
 
-/// Makes an encoded manifest the entry of the key `evil`.
+/// Stores an encoded manifest under the key `evil`.
 fn plant(cache: &Cache, encoded: &[u8]) {
     let put = Objects::put(&cache.storage, ObjectKind::Manifest, encoded).unwrap();
     let record = Record {
@@ -52,7 +52,7 @@ fn plant(cache: &Cache, encoded: &[u8]) {
     Records::put(&cache.storage, "evil", &record.encode()).unwrap();
 }
 
-/// The attacks, by what they try. CBOR: a string of n bytes begins with 0x40 + n.
+/// The attacks by name. In CBOR, a string of n bytes begins with 0x40 + n.
 fn attacks(encoded: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("..", replace(encoded, b"\x42WW", b"\x42..")),
@@ -61,7 +61,7 @@ fn attacks(encoded: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("NUL", replace(encoded, b"\x42WW", b"\x42W\0")),
         ("a duplicate", replace(encoded, b"\x42XX", b"\x42WW")),
         ("out of order", replace(encoded, b"\x42XX", b"\x42AA")),
-        // Node 5 is the symbolic link; the file is said to be in it.
+        // Node 5 is the symbolic link; the file claims to be in it.
         ("through a symbolic link", replace(encoded, b"\x01\x00\x44ssss", b"\x01\x05\x44ssss")),
         ("in a file", replace(encoded, b"\x01\x00\x44ssss", b"\x01\x01\x44ssss")),
         ("a link to a symbolic link", replace(encoded, b"\x44zzzz\x01", b"\x44zzzz\x05")),
@@ -74,7 +74,7 @@ fn attacks(encoded: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("one byte more", [encoded, &[0]].concat()),
         ("one byte less", encoded[..encoded.len() - 1].to_vec()),
         ("nothing", Vec::new()),
-        // All is well formed, but the chunk has another size.
+        // Everything is well-formed, but the chunk has another size.
         ("a chunk of another size", replace(encoded, b"sizes\x81\x14", b"sizes\x81\x15")),
     ]
 }
@@ -90,17 +90,17 @@ fn hostile_manifests_are_refused_and_nothing_is_written() {
         let before = cache.live(ObjectKind::Chunk);
 
         assert!(cache.restore("evil").is_none(), "{attack}");
-        cache.world.expect_warning(&["the entry of key evil cannot be used"]);
+        cache.environment.expect_warning(&["the entry of key evil cannot be used"]);
 
         let destination = tree(&[("mine", b"precious")]);
         let untouched = snapshot(&destination);
         match cache.try_restore("evil", &destination) {
             Ok(Outcome::Missed) => assert_eq!(snapshot(&destination), untouched, "{attack}"),
-            // Only a chunk tells what it is when it is read.
+            // Only reading the chunk reveals its size.
             Err(Error::Incomplete) => assert_eq!(attack, "a chunk of another size"),
             other => panic!("{attack}: {other:?}"),
         }
-        // An intact chunk does not suffer from what a manifest says of it.
+        // An intact chunk stays, whatever a manifest claims about it.
         assert_eq!(cache.live(ObjectKind::Chunk), before, "{attack}");
         assert!(cache.restore("harmless").is_some(), "{attack}");
     }

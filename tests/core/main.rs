@@ -1,5 +1,5 @@
-//! The operations of the core, natively, over real backends: what is stored comes back right, or
-//! an error or a miss says so, whatever the tree, the cache and the destination are like.
+//! The operations of the core, natively, on real backends: whatever the tree, the cache and the
+//! destination, a restore returns what was stored, or misses, or fails.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

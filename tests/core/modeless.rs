@@ -1,18 +1,17 @@
-//! Hosts that know neither permission bits nor where links to absolute paths point, as those on
-//! WASI do not: an entry that another host has stored loses no bits to them, and what they cannot
-//! see is said.
+//! Hosts like those on WASI, which know neither permission bits nor the targets of absolute links:
+//! they keep what another host stored, and warn about what they cannot see.
 
-use crate::support::{Cache, World, at, snapshot, tree};
+use crate::support::{Cache, TestEnvironment, at, snapshot, tree};
 use btdt_core::error::Error;
-use btdt_core::hash::hash;
-use btdt_core::restore::Outcome;
+use btdt_core::operations::hash::hash;
+use btdt_core::operations::restore::Outcome;
 use btdt_host_runtime::transfer::{Sink, Source};
 use btdt_host_runtime::tree::memory::{MemoryMaterializer, MemoryPacker, MemoryTree};
 use btdt_ports::{
     Algorithm, CutSizes, Digest, Entry, FollowLinks, IoError, MaterializeError, Placement, Tree,
 };
 
-/// A tree as WASI shows it.
+/// A tree as seen through WASI.
 struct Modeless<'tree>(&'tree MemoryTree);
 
 fn as_seen(entry: Entry) -> Entry {
@@ -78,7 +77,7 @@ fn a_round_trip_keeps_the_modes_of_the_entry() {
     source.insert_file(b"bin/run", b"#!/bin/sh", 0o750, at(50)).unwrap();
     cache.store("k", &source);
 
-    // What a host without modes makes of it, with something changed and something new.
+    // What such a host stores after one file was changed and another added.
     let (_, copy) = cache.restore("k").unwrap();
     copy.remove(b"data");
     copy.insert_file(b"data", b"2", 0o600, at(60)).unwrap();
@@ -122,25 +121,25 @@ fn what_is_there_is_not_written_again_for_modes_that_nobody_can_see() {
 
 #[test]
 fn a_hash_says_where_it_does_not_know_what_is_executable() {
-    let world = World::new();
+    let environment = TestEnvironment::new();
     let files: &[(&str, &[u8])] = &[("bin/", b""), ("bin/run", b"#!/bin/sh")];
     let (source, empty) = (tree(files), tree(&[]));
     let file = MemoryTree::new();
     file.insert_file(b"", b"content", 0o644, at(1)).unwrap();
-    let hashed = |trees: &[&Modeless<'_>], algorithm| hash(trees, algorithm, &world).unwrap();
+    let hashed = |trees: &[&Modeless<'_>], algorithm| hash(trees, algorithm, &environment).unwrap();
     let (modeless, empty, file) = (Modeless(&source), Modeless(&empty), Modeless(&file));
 
-    let known = hash(&[&source], Algorithm::Sha256, &world).unwrap();
-    assert_eq!(world.warnings(), [""; 0]);
+    let known = hash(&[&source], Algorithm::Sha256, &environment).unwrap();
+    assert_eq!(environment.warnings(), [""; 0]);
     assert_eq!(hashed(&[&modeless], Algorithm::Sha256), known);
-    world.expect_warning(&["executable"]);
+    environment.expect_warning(&["executable"]);
     hashed(&[&file, &empty], Algorithm::Sha256);
-    world.expect_warning(&["executable"]);
-    // Nobody's guess counts in these.
+    environment.expect_warning(&["executable"]);
+    // In these cases executable bits do not count.
     hashed(&[&file], Algorithm::Sha256);
     hashed(&[&empty], Algorithm::Sha256);
     hashed(&[&modeless], Algorithm::Blake3);
-    assert_eq!(world.warnings(), [""; 0]);
+    assert_eq!(environment.warnings(), [""; 0]);
 }
 
 #[test]
@@ -151,16 +150,16 @@ fn links_that_cannot_be_read_are_left_out_and_named() {
         source.insert_symlink(name.as_bytes(), target.as_bytes(), at(70)).unwrap();
     }
     cache.store("k", &Modeless(&source));
-    cache.world.expect_warning(&["4 are not stored", "(l1, l2, l3, …)", "docs/wasi.md"]);
+    cache.environment.expect_warning(&["4 are not stored", "(l1, l2, l3, …)", "docs/wasi.md"]);
     let (_, restored) = cache.restore("k").unwrap();
     let names: Vec<String> = modes(&restored, "").into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["a", "near"]);
 
-    // A hash of less than what is there would be a wrong key.
-    let failed = hash(&[&Modeless(&source)], Algorithm::Sha256, &cache.world).unwrap_err();
+    // A hash without the link would be a wrong key.
+    let failed = hash(&[&Modeless(&source)], Algorithm::Sha256, &cache.environment).unwrap_err();
     let expected = IoError::new(btdt_ports::IoErrorKind::Unsupported);
     assert_eq!(failed, (0, Error::Source { path: b"l1".to_vec(), error: expected }));
-    cache.world.expect_warning(&["l1", "docs/wasi.md"]);
+    cache.environment.expect_warning(&["l1", "docs/wasi.md"]);
 }
 
 #[test]
@@ -177,10 +176,10 @@ fn links_that_cannot_be_read_are_those_of_the_entry_that_is_replaced() {
 
     cache.store("k", &Modeless(&before));
     assert_eq!(snapshot(&cache.restore("k").unwrap().1), snapshot(&source));
-    assert_eq!(cache.world.warnings(), [""; 0]);
+    assert_eq!(cache.environment.warnings(), [""; 0]);
 
     cache.store("k", &Modeless(&now));
-    cache.world.expect_warning(&["2 are not stored (moved, new)"]);
+    cache.environment.expect_warning(&["2 are not stored (moved, new)"]);
     let (_, restored) = cache.restore("k").unwrap();
     let listed = restored.read_directories(&[Vec::new()], FollowLinks::Never).remove(0).unwrap();
     let found: Vec<_> = listed.into_iter().map(|entry| (entry.name, entry.target)).collect();
@@ -196,9 +195,9 @@ fn a_store_of_what_could_not_be_restored_says_what_is_missing() {
     let (_, copy) = cache.restore("k").unwrap();
     copy.remove(b"bin/python");
     cache.store("k", &Modeless(&copy));
-    cache.world.expect_warning(&["1 symbolic link (bin/python)", "docs/wasi.md"]);
+    cache.environment.expect_warning(&["1 symbolic link (bin/python)", "docs/wasi.md"]);
     cache.store("k", &Modeless(&copy));
-    assert_eq!(cache.world.warnings(), [""; 0]);
+    assert_eq!(cache.environment.warnings(), [""; 0]);
 }
 
 #[test]

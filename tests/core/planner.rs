@@ -8,7 +8,7 @@ use btdt_ports::{Digest, ObjectKind, Objects, Tree};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-/// Files by name, each as size and seed of its content.
+/// Files by name, with their size and the seed of their content.
 type Files = Vec<(Vec<u8>, usize, u64)>;
 
 fn files() -> impl Strategy<Value = Files> {
@@ -22,7 +22,7 @@ fn files() -> impl Strategy<Value = Files> {
         1 => Just(large + 1),
         1 => large..6 * large,
     ];
-    // Few seeds: contents come again.
+    // With few seeds, contents repeat.
     prop::collection::vec((0..12_u8, 0..12_u8, size, 0..4_u64), 0..14).prop_map(|files| {
         let mut names = BTreeSet::new();
         let named = files.into_iter().map(|(directory, name, size, seed)| {
@@ -38,7 +38,7 @@ fn build(files: &Files) -> MemoryTree {
     tree.insert_directory(b"", 0o755, at(1)).unwrap();
     for (path, size, seed) in files {
         if let Some(slash) = path.iter().position(|byte| *byte == b'/') {
-            // It may be there already.
+            // It may exist already.
             let _ = tree.insert_directory(&path[..slash], 0o755, at(2));
         }
         tree.insert_file(path, &noise(*seed, *size), 0o644, at(3)).unwrap();
@@ -90,7 +90,7 @@ proptest! {
         prop_assert_eq!(summary.raw_size, files.iter().map(|(_, size, _)| *size as u64).sum::<u64>());
         cache.expect("k", &tree);
 
-        // Equal trees have equal manifests, in whatever order and wherever they were made.
+        // Equal trees have equal manifests, regardless of where and in which order they were created.
         let again: Files = files.iter().rev().cloned().collect();
         let elsewhere = Cache::new().store("other", &build(&again));
         prop_assert_eq!(elsewhere.manifest, summary.manifest);

@@ -1,9 +1,9 @@
-//! Which entry is restored.
+//! Which entry a restore chooses.
 
 use crate::support::{Cache, rich_tree, snapshot, tree};
 use btdt_core::cache::LocalCache;
 use btdt_core::error::Error;
-use btdt_core::restore::{self, Outcome};
+use btdt_core::operations::restore::{self, Outcome};
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::Tree;
@@ -13,15 +13,15 @@ fn request(keys: &[&str], prefixes: &[&str]) -> restore::Request {
     restore::Request { keys: owned(keys), prefixes: owned(prefixes), exact: false, checksum: false }
 }
 
-/// The key that is restored, and whether it is the primary one.
+/// The restored key, and whether it is the primary one.
 fn found(cache: &Cache, keys: &[&str], prefixes: &[&str]) -> Option<(String, bool)> {
     let tree = MemoryTree::new();
     let request = request(keys, prefixes);
     match restore::restore(
         &request,
         &tree,
-        &LocalCache::new(&cache.storage, &cache.storage, &cache.world),
-        &cache.world,
+        &LocalCache::new(&cache.storage, &cache.storage, &cache.environment),
+        &cache.environment,
     )
     .unwrap()
     {
@@ -45,10 +45,10 @@ fn keys_are_tried_in_their_order_and_then_prefixes() {
     assert_eq!(found(&cache, &[], &["p-"]), some("p-new", false));
     assert_eq!(found(&cache, &["none"], &["", "o"]), None);
     assert_eq!(found(&cache, &["none"], &[]), None);
-    // What counts is when an entry was stored, not when its key was first used.
+    // The time of the last store counts, not that of the first one.
     cache.store("p-old", &tree(&[("name", b"again")]));
     assert_eq!(found(&cache, &["none"], &["p-"]), some("p-old", false));
-    assert_eq!(cache.world.warnings(), Vec::<String>::new());
+    assert_eq!(cache.environment.warnings(), Vec::<String>::new());
 }
 
 #[test]
@@ -58,8 +58,8 @@ fn without_a_key_there_is_an_error() {
     let outcome = restore::restore(
         &none,
         &MemoryTree::new(),
-        &LocalCache::new(&cache.storage, &cache.storage, &cache.world),
-        &cache.world,
+        &LocalCache::new(&cache.storage, &cache.storage, &cache.environment),
+        &cache.environment,
     );
     assert_eq!(outcome, Err(Error::NoKeys));
     assert_eq!(cache.try_store("", &tree(&[])), Err(Error::NoKeys));

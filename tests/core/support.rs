@@ -1,11 +1,11 @@
-//! A cache with a clock of its own, and trees that can be compared.
+//! A cache with a simulated clock, and trees that can be compared.
 
 use btdt_core::cache::LocalCache;
 use btdt_core::error::Error;
 use btdt_core::manifest::{self, Manifest};
-use btdt_core::restore::{self, Outcome};
-use btdt_core::retention::Limits;
-use btdt_core::{clean, store};
+use btdt_core::operations::restore::{self, Outcome};
+use btdt_core::operations::{clean, store};
+use btdt_core::storage::retention::Limits;
 use btdt_host_runtime::storage::MemoryStorage;
 use btdt_host_runtime::transfer::{Sink, Source};
 use btdt_host_runtime::tree::memory::MemoryTree;
@@ -18,25 +18,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// A time with nanoseconds, as a clock gives it.
+/// A time with nanoseconds, like those of a clock.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp { seconds, nanoseconds: 1 }
 }
 
-/// A clock, randomness, and the messages so far.
-pub(crate) struct World {
+/// A simulated clock, repeatable randomness, and the messages so far.
+pub(crate) struct TestEnvironment {
     pub(crate) clock: Arc<AtomicI64>,
     random: Cell<u64>,
     log: RefCell<Vec<(Severity, String)>>,
 }
 
-impl World {
+impl TestEnvironment {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(AtomicI64::new(1_000_000));
-        World { clock, random: Cell::new(1), log: RefCell::default() }
+        TestEnvironment { clock, random: Cell::new(1), log: RefCell::default() }
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub(crate) fn pass(&self, seconds: i64) {
         self.clock.fetch_add(seconds, Ordering::Relaxed);
     }
@@ -47,7 +47,7 @@ impl World {
         log.filter(|(severity, _)| *severity == Severity::Warning).map(|(_, line)| line).collect()
     }
 
-    /// Expects exactly one warning since the last call, with these parts.
+    /// Expects exactly one warning since the last call, containing these parts.
     #[track_caller]
     pub(crate) fn expect_warning(&self, parts: &[&str]) {
         let warnings = self.warnings();
@@ -56,7 +56,7 @@ impl World {
     }
 }
 
-impl Environment for World {
+impl Environment for TestEnvironment {
     fn now(&self) -> Timestamp {
         at(self.clock.load(Ordering::Relaxed))
     }
@@ -71,31 +71,31 @@ impl Environment for World {
     }
 }
 
-/// A cache in memory and its world.
+/// A cache in memory, with its environment.
 pub(crate) struct Cache {
     pub(crate) storage: MemoryStorage,
-    pub(crate) world: World,
+    pub(crate) environment: TestEnvironment,
 }
 
 impl Cache {
     pub(crate) fn new() -> Self {
-        let world = World::new();
-        let clock = Arc::clone(&world.clock);
+        let environment = TestEnvironment::new();
+        let clock = Arc::clone(&environment.clock);
         let storage = MemoryStorage::new(move || at(clock.load(Ordering::Relaxed)));
-        Cache { storage, world }
+        Cache { storage, environment }
     }
 
     pub(crate) fn try_store<T>(&self, keys: &str, tree: &T) -> Result<store::Summary, Error>
     where
         T: Tree<Sink = Sink>,
     {
-        store_in(&self.storage, &self.world, keys, tree)
+        store_in(&self.storage, &self.environment, keys, tree)
     }
 
-    /// Stores under keys that are separated by commas.
+    /// Stores under a comma-separated list of keys.
     #[track_caller]
     pub(crate) fn store<T: Tree<Sink = Sink>>(&self, keys: &str, tree: &T) -> store::Summary {
-        self.world.pass(1);
+        self.environment.pass(1);
         self.try_store(keys, tree).unwrap()
     }
 
@@ -103,7 +103,7 @@ impl Cache {
     where
         T: Tree<Source = Source>,
     {
-        restore_from(&self.storage, &self.world, keys, tree)
+        restore_from(&self.storage, &self.environment, keys, tree)
     }
 
     /// Restores to a new tree; `None` for a miss.
@@ -119,7 +119,7 @@ impl Cache {
         }
     }
 
-    /// Expects that a key gives what is in `tree`.
+    /// Expects that restoring a key yields `tree`.
     #[track_caller]
     pub(crate) fn expect(&self, key: &str, tree: &MemoryTree) {
         let (found, restored) = self.restore(key).unwrap_or_else(|| panic!("{key} is missing"));
@@ -129,7 +129,7 @@ impl Cache {
 
     pub(crate) fn clean(&self, limits: Limits, grace_period: u64) -> clean::Summary {
         let request = clean::Request { limits, grace_period };
-        clean::clean(&request, &self.storage, &self.storage, &self.world).unwrap()
+        clean::clean(&request, &self.storage, &self.storage, &self.environment).unwrap()
     }
 
     pub(crate) fn manifest(&self, digest: Digest) -> Manifest {
@@ -137,13 +137,13 @@ impl Cache {
         manifest::decode(&encoded).unwrap()
     }
 
-    /// Digests of all live objects of a kind.
+    /// The digests of all live objects of a kind.
     pub(crate) fn live(&self, kind: ObjectKind) -> Vec<Digest> {
         let list = |shard| Objects::list(&self.storage, kind, shard).unwrap();
         (0..=u8::MAX).flat_map(list).map(|object| object.digest).collect()
     }
 
-    /// Removes an object for good.
+    /// Removes an object permanently.
     pub(crate) fn remove(&self, kind: ObjectKind, digest: Digest) {
         let sweep = SweepId::new(Timestamp::default(), 0);
         assert_eq!(self.storage.set_aside(kind, &[digest], &sweep), Ok(1));
@@ -155,7 +155,7 @@ impl Cache {
 
 pub(crate) fn store_in<T, S>(
     storage: &S,
-    world: &World,
+    environment: &TestEnvironment,
     keys: &str,
     tree: &T,
 ) -> Result<store::Summary, Error>
@@ -165,12 +165,12 @@ where
 {
     let keys = keys.split(',').map(str::to_owned).collect();
     let request = store::Request { keys, ..store::Request::default() };
-    store::store(&request, tree, &LocalCache::new(storage, storage, world), world)
+    store::store(&request, tree, &LocalCache::new(storage, storage, environment), environment)
 }
 
 pub(crate) fn restore_from<T, S>(
     storage: &S,
-    world: &World,
+    environment: &TestEnvironment,
     keys: &str,
     tree: &T,
 ) -> Result<Outcome, Error>
@@ -180,10 +180,10 @@ where
 {
     let keys = keys.split(',').map(str::to_owned).collect();
     let request = restore::Request { keys, ..restore::Request::default() };
-    restore::restore(&request, tree, &LocalCache::new(storage, storage, world), world)
+    restore::restore(&request, tree, &LocalCache::new(storage, storage, environment), environment)
 }
 
-/// What is at a path, apart from hard links.
+/// The entry at a path, apart from hard links.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     kind: EntryKind,
@@ -191,11 +191,11 @@ pub(crate) struct Seen {
     modified: Timestamp,
     content: Vec<u8>,
     target: Option<Vec<u8>>,
-    /// The path of the first name of the same file, where it has several.
+    /// For a file with several names, the path of the first one.
     same_as: Option<Vec<u8>>,
 }
 
-/// All that is in a tree, by its paths.
+/// All entries of a tree, by path.
 pub(crate) fn snapshot(tree: &impl Tree) -> BTreeMap<Vec<u8>, Seen> {
     let mut seen = BTreeMap::new();
     let mut links = BTreeMap::new();
@@ -215,7 +215,7 @@ pub(crate) fn snapshot(tree: &impl Tree) -> BTreeMap<Vec<u8>, Seen> {
         let same_as = entry.link.map(|link| links.entry(link).or_insert(path.clone()).clone());
         let content = if is_file { tree.read_file(&path, u64::MAX).unwrap() } else { Vec::new() };
         let target = entry.target.clone();
-        // The mode of a link means nothing.
+        // Modes of links have no meaning.
         let mode = if entry.kind == EntryKind::Symlink { None } else { entry.mode };
         let (kind, modified) = (entry.kind, entry.modified);
         seen.insert(path, Seen { kind, mode, modified, content, target, same_as });
@@ -237,7 +237,7 @@ pub(crate) fn tree(files: &[(&str, &[u8])]) -> MemoryTree {
     tree
 }
 
-/// A tree with everything that a tree can have, and at least two chunks.
+/// A tree with all kinds of entries and at least two chunks.
 pub(crate) fn rich_tree() -> MemoryTree {
     let large = noise(7, 1_500_000);
     let tree = tree(&[
@@ -253,7 +253,7 @@ pub(crate) fn rich_tree() -> MemoryTree {
     tree
 }
 
-/// Bytes that do not compress and are the same for the same seed.
+/// Incompressible bytes, derived from a seed.
 pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut step = || {

@@ -1,4 +1,4 @@
-//! Lists of entries, single ones, and deletion.
+//! Listing, showing and deleting entries.
 
 use crate::support::{Server, call, json, text};
 use btdt_ports::Records;
@@ -19,7 +19,7 @@ fn server(names: &[&str]) -> Server {
     server
 }
 
-/// The keys on all pages, of which each but the last is full.
+/// The keys on all pages. Checks that each but the last is full.
 fn pages(server: &Server, query: &str, limit: usize, token: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut after = String::new();
@@ -110,7 +110,7 @@ fn an_entry_is_deleted_once() {
     server.expect(404, &call("DELETE", &url));
     server.expect(204, &call("GET", "/api/caches/main?key=a/b"));
     assert_eq!(pages(&server, "", 9, "all"), ["c"]);
-    // What nobody can use can be deleted all the same.
+    // Unusable entries can be deleted, too.
     Records::put(server.storage(), "c", b"nonsense").unwrap();
     server.expect(404, &call("GET", &format!("{LIST}/c")));
     assert!(server.warnings()[0].contains("damaged"));

@@ -1,9 +1,9 @@
-//! From archives to manifests: hostile paths, order, links, and equality with a store.
+//! Archives into manifests: hostile paths, order, links, and equality with a store.
 
+use crate::memory_host::{Member, Plan, Reader, TestEnvironment};
 use crate::support::{Server, call, directory, file, member, noise, text};
-use crate::world::{Ambient, Member, Plan, Reader};
-use btdt_core::archiving;
-use btdt_core::ingest::{EntryFault, IngestFault, ingest};
+use btdt_core::archive::export;
+use btdt_core::archive::import::{ImportFault, MemberFault, import};
 use btdt_core::manifest::{self, Content, Manifest};
 use btdt_host_runtime::storage::MemoryStorage;
 use btdt_host_runtime::tree::memory::MemoryTree;
@@ -14,21 +14,21 @@ use btdt_ports::{
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-fn receive(members: Vec<Member>) -> Result<Manifest, IngestFault> {
+fn receive(members: Vec<Member>) -> Result<Manifest, ImportFault> {
     let storage = MemoryStorage::new(Timestamp::default);
     let reader = Reader::new(members, None, storage.sink());
-    ingest(reader, u64::MAX, &Ambient::new()).map(|(manifest, _)| manifest)
+    import(reader, u64::MAX, &TestEnvironment::new()).map(|(manifest, _)| manifest)
 }
 
 #[track_caller]
-fn refused(members: Vec<Member>) -> EntryFault {
+fn refused(members: Vec<Member>) -> MemberFault {
     match receive(members) {
-        Err(IngestFault::Entry { fault, .. }) => fault,
+        Err(ImportFault::Entry { fault, .. }) => fault,
         other => panic!("{other:?}"),
     }
 }
 
-/// Paths and what is there.
+/// Paths, with what is there.
 fn listing(manifest: &Manifest) -> Vec<String> {
     let line = |(number, node): (u32, manifest::Node<'_>)| {
         let path = String::from_utf8(manifest.path(number)).unwrap();
@@ -47,53 +47,53 @@ fn listing(manifest: &Manifest) -> Vec<String> {
 #[test]
 fn paths_that_leave_the_tree_are_refused() {
     for (path, fault) in [
-        ("/etc/passwd", EntryFault::Absolute),
-        ("//x", EntryFault::Absolute),
-        ("..", EntryFault::Parent),
-        ("../x", EntryFault::Parent),
-        ("a/../../x", EntryFault::Parent),
-        ("a/../b", EntryFault::Parent),
-        ("./..//x", EntryFault::Parent),
-        ("a\0b", EntryFault::Name),
+        ("/etc/passwd", MemberFault::Absolute),
+        ("//x", MemberFault::Absolute),
+        ("..", MemberFault::Parent),
+        ("../x", MemberFault::Parent),
+        ("a/../../x", MemberFault::Parent),
+        ("a/../b", MemberFault::Parent),
+        ("./..//x", MemberFault::Parent),
+        ("a\0b", MemberFault::Name),
     ] {
         assert_eq!(refused(vec![file(path, b"x")]), fault, "{path}");
         assert_eq!(refused(vec![directory(path)]), fault, "{path}");
         assert_eq!(refused(vec![member(path, Special)]), fault, "{path}");
         let link = member("l", HardLink(path.into()));
-        assert_eq!(refused(vec![link]), EntryFault::Link, "{path}");
+        assert_eq!(refused(vec![link]), MemberFault::Link, "{path}");
     }
-    assert_eq!(refused(vec![file(&"n".repeat(256), b"")]), EntryFault::Name);
-    assert_eq!(refused(vec![file(&"n/".repeat(20_000), b"")]), EntryFault::Name);
+    assert_eq!(refused(vec![file(&"n".repeat(256), b"")]), MemberFault::Name);
+    assert_eq!(refused(vec![file(&"n/".repeat(20_000), b"")]), MemberFault::Name);
     for path in ["", ".", "./", "././"] {
-        assert_eq!(refused(vec![file(path, b"x")]), EntryFault::Root);
-        assert_eq!(refused(vec![member(path, Symlink(b"x".to_vec()))]), EntryFault::Root);
+        assert_eq!(refused(vec![file(path, b"x")]), MemberFault::Root);
+        assert_eq!(refused(vec![member(path, Symlink(b"x".to_vec()))]), MemberFault::Root);
     }
 }
 
 #[test]
 fn nothing_is_written_through_what_is_no_directory() {
     let link = || member("d", Symlink(b"/etc".to_vec()));
-    assert_eq!(refused(vec![link(), file("d/x", b"x")]), EntryFault::Through);
-    assert_eq!(refused(vec![link(), directory("d/x/y")]), EntryFault::Through);
-    assert_eq!(refused(vec![file("d", b""), file("d/x", b"x")]), EntryFault::Through);
-    assert_eq!(refused(vec![link(), directory("d")]), EntryFault::Conflict);
-    assert_eq!(refused(vec![directory("d"), link()]), EntryFault::Conflict);
-    assert_eq!(refused(vec![file("d/x", b""), file("d", b"")]), EntryFault::Conflict);
+    assert_eq!(refused(vec![link(), file("d/x", b"x")]), MemberFault::Through);
+    assert_eq!(refused(vec![link(), directory("d/x/y")]), MemberFault::Through);
+    assert_eq!(refused(vec![file("d", b""), file("d/x", b"x")]), MemberFault::Through);
+    assert_eq!(refused(vec![link(), directory("d")]), MemberFault::Conflict);
+    assert_eq!(refused(vec![directory("d"), link()]), MemberFault::Conflict);
+    assert_eq!(refused(vec![file("d/x", b""), file("d", b"")]), MemberFault::Conflict);
     for target in ["", "a\0b", &"t".repeat(4097)] {
         let link = member("l", Symlink(target.into()));
-        assert_eq!(refused(vec![link]), EntryFault::Target);
+        assert_eq!(refused(vec![link]), MemberFault::Target);
     }
 }
 
 #[test]
 fn hard_links_lead_to_files_that_came_before() {
     let link = |path: &str, target: &str| member(path, HardLink(target.into()));
-    assert_eq!(refused(vec![link("l", "f"), file("f", b"x")]), EntryFault::Link);
-    assert_eq!(refused(vec![directory("d"), link("l", "d")]), EntryFault::Link);
-    assert_eq!(refused(vec![link("l", "l")]), EntryFault::Link);
-    assert_eq!(refused(vec![file("f", b"x"), link("l", "f/x")]), EntryFault::Link);
+    assert_eq!(refused(vec![link("l", "f"), file("f", b"x")]), MemberFault::Link);
+    assert_eq!(refused(vec![directory("d"), link("l", "d")]), MemberFault::Link);
+    assert_eq!(refused(vec![link("l", "l")]), MemberFault::Link);
+    assert_eq!(refused(vec![file("f", b"x"), link("l", "f/x")]), MemberFault::Link);
     let symlink = member("s", Symlink(b"f".to_vec()));
-    // The first name in path order becomes the file, whichever came first.
+    // The first name in path order becomes the file, even if it came later.
     let received = receive(vec![
         file("m/f", b"content"),
         link("z", "./m//f"),
@@ -121,7 +121,7 @@ fn of_entries_with_one_path_the_last_one_counts() {
     ]);
     let expected = ["/ 0", "d/ 640", "d/f 1", "f 10", "old 5", "s 6"];
     assert_eq!(listing(&received.unwrap()), expected);
-    // What nothing refers to any more is not part of the entry.
+    // Content that no name refers to any more is not part of the entry.
     let large = noise(1, 3 << 20);
     let replaced = receive(vec![file("f", &large), file("f", b"small")]).unwrap();
     assert_eq!(replaced.chunks().len(), 1);
@@ -166,10 +166,10 @@ fn devices_are_skipped_with_a_bounded_number_of_warnings() {
     let storage = MemoryStorage::new(Timestamp::default);
     let members = (0..50).map(|index| member(&format!("dev{index}\n"), Special)).collect();
     let reader = Reader::new(members, None, storage.sink());
-    let ambient = Ambient::new();
-    let (manifest, _) = ingest(reader, u64::MAX, &ambient).unwrap();
+    let environment = TestEnvironment::new();
+    let (manifest, _) = import(reader, u64::MAX, &environment).unwrap();
     assert_eq!(manifest.len(), 1);
-    let log = ambient.log.take();
+    let log = environment.log.take();
     assert_eq!(log.len(), 9);
     assert!(log[0].contains("dev0") && !log[0].contains('\n'));
     assert!(log[8].contains("42"));
@@ -183,7 +183,7 @@ fn a_refused_path_is_named() {
     assert!(text(&reply).contains("..") && text(&reply).contains('é'), "{}", text(&reply));
 }
 
-/// What a generated tree consists of.
+/// An entry of a generated tree.
 #[derive(Clone, Debug)]
 enum Item {
     Directory,
@@ -218,7 +218,7 @@ fn build(items: &[(u8, u8, Item)]) -> MemoryTree {
     for (index, (directory, name, item)) in items.iter().enumerate() {
         let parent = if *directory < 3 { String::new() } else { format!("d{directory}/") };
         if !parent.is_empty() {
-            // It may be there already.
+            // It may exist already.
             let _ = tree.insert_directory(&parent.as_bytes()[..2], 0o700, at(2));
         }
         let path = format!("{parent}n{name}").into_bytes();
@@ -253,26 +253,26 @@ proptest! {
         let encoded = Objects::get(server.storage(), ObjectKind::Manifest, digest, u64::MAX).unwrap();
         let stored = manifest::decode(&encoded).unwrap();
         let mut plan = Plan::default();
-        archiving::submit(&stored, b"name", &mut plan);
+        export::export(&stored, b"name", &mut plan);
         let members = plan.expand(server.storage());
         prop_assert_eq!(members.len(), stored.len() as usize);
 
         let other = MemoryStorage::new(Timestamp::default);
         let reader = Reader::new(members.clone(), None, other.sink());
-        let (received, totals) = ingest(reader, u64::MAX, &server.ambient).unwrap();
+        let (received, totals) = import(reader, u64::MAX, &server.environment).unwrap();
         prop_assert_eq!(&received, &stored);
         prop_assert_eq!(manifest::encode(&received).unwrap(), encoded);
         prop_assert_eq!(totals.chunks, stored.chunks().len() as u64);
         prop_assert_eq!(totals.new_chunks, totals.chunks);
         prop_assert_eq!(totals.new_stored_size, totals.stored_size);
 
-        // Backwards, apart from hard links, which have to come after their files.
+        // In reverse, except that hard links have to follow their files.
         let (links, mut rest): (Vec<_>, Vec<_>) =
             members.into_iter().partition(|(entry, _)| matches!(entry.content, HardLink(_)));
         rest.reverse();
         rest.extend(links);
         let reader = Reader::new(rest, None, other.sink());
-        let (received, _) = ingest(reader, u64::MAX, &server.ambient).unwrap();
+        let (received, _) = import(reader, u64::MAX, &server.environment).unwrap();
         prop_assert_eq!(listing(&received), listing(&stored));
     }
 
@@ -292,7 +292,7 @@ proptest! {
                 let encoded = manifest::encode(&manifest).unwrap();
                 prop_assert_eq!(manifest::decode(&encoded), Ok(manifest));
             }
-            Err(fault) => prop_assert!(matches!(fault, IngestFault::Entry { .. }), "{}", fault),
+            Err(fault) => prop_assert!(matches!(fault, ImportFault::Entry { .. }), "{}", fault),
         }
     }
 }

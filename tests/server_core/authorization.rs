@@ -1,9 +1,9 @@
-//! Tokens: absent, invalid, expired, limited; and what they let their bearer learn.
+//! Absent, invalid, expired and limited tokens, and what they reveal.
 
 use crate::support::{Call, Server, call, header, json, text};
-use btdt_core::server::ROUTES;
+use btdt_core::http_api::ROUTES;
 
-/// A request to each route that needs a token, in all methods.
+/// A request for each method of each route that needs a token.
 fn guarded(cache: &str) -> Vec<Call> {
     let digest = "0".repeat(64);
     let mut calls = Vec::new();
@@ -75,7 +75,7 @@ fn each_operation_needs_its_own_permission() {
         let path = &call.request.path;
         let needed: &[&str] = match call.request.method.as_str() {
             "PUT" => &["put"],
-            // Both who stores and who restores asks what is missing.
+            // Stores as well as restores ask what is missing.
             "POST" => &["get", "put"],
             "DELETE" => &["delete"],
             _ if path.ends_with("/entries") => &["list"],
@@ -83,7 +83,7 @@ fn each_operation_needs_its_own_permission() {
             _ => &["get"],
         };
         for operation in ["get", "put", "list", "delete"] {
-            // Not sent: what comes after the decision is tested elsewhere.
+            // Not sent: other tests cover what follows the decision.
             let call = call.clone().token(&format!("op={operation}")).bytes("");
             let call = if path.ends_with("main") { call.archive(vec![]) } else { call };
             let refused = server.send(&call).status == 403;
@@ -136,7 +136,7 @@ fn keys_that_a_token_may_not_read_are_not_seen() {
     for query in ["key=secret/1", "key=secret/9", "prefix=secret", "prefix=x", "key=x&prefix=y"] {
         server.expect(403, &get(query));
     }
-    // A prefix of its own does not say whether a cache is there.
+    // A prefix does not reveal whether a cache exists.
     let unknown = call("GET", "/api/caches/other?prefix=x").token("key=ci/");
     let denied = call("GET", "/api/caches/main?prefix=x").token("key=ci/");
     for accept in ["*/*", "text/html"] {
@@ -168,14 +168,14 @@ fn each_key_that_is_found_is_authorized_once() {
     let (status, keys_asked) = asked(prefixes, "key=x");
     assert!(status == 403 && each_once(&keys_asked), "{status} {keys_asked:?}");
     assert_eq!(keys_asked.len(), keys.len() + 5);
-    // All are allowed and none is wanted, which is another thing than none being there.
+    // All are allowed, but unwanted, which differs from none existing.
     let not: String = keys.iter().map(|key| format!("&not={key}")).collect();
     let (status, keys_asked) = asked(&format!("{prefixes}{not}"), "all");
     assert!(status == 204 && each_once(&keys_asked), "{status} {keys_asked:?}");
-    // What was unusable below one prefix is not tried again, and others still are.
+    // An unusable entry below one prefix is not tried again; others are.
     let (status, keys_asked) = asked("prefix=ci/3&prefix=ci/2&prefix=ci&not=ci/39", "key=ci/2");
     assert_eq!((status, keys_asked.len()), (200, 3 + 10 + 10));
-    // Whoever may read only what is not wanted may learn that there is nothing else.
+    // A token for unwanted keys only may learn that there is nothing else.
     let (status, _) = asked("prefix=ci/&not=ci/05", "key=ci/05");
     assert_eq!(status, 204);
 }

@@ -1,7 +1,7 @@
-//! Chunks one by one, and which of them are missing.
+//! Single chunks, and asking which are missing.
 
 use crate::support::{Call, Sent, Server, bytes, call, chunk, header, text};
-use btdt_core::server::{Body, MAX_DIGESTS};
+use btdt_core::http_api::{Body, MAX_DIGESTS};
 use btdt_ports::{Digest, IoErrorKind, ObjectKind, Objects, SweepId, Timestamp};
 
 const CHUNK: ObjectKind = ObjectKind::Chunk;
@@ -115,7 +115,7 @@ fn a_chunk_that_is_asked_to_be_verified_is_sent_only_if_it_is_intact() {
     let sweep = SweepId::new(Timestamp::default(), 0);
     server.storage().set_aside(CHUNK, &[digest], &sweep).unwrap();
     server.expect(200, &verified);
-    // A header that makes no sense is noticed without being asked.
+    // An invalid header is detected even without `verify`.
     server.storage().replace_stored(CHUNK, digest, b"nonsense that is long enough");
     server.expect(404, &call("GET", &url(digest)));
     assert!(server.storage().stored(CHUNK, digest).is_none());

@@ -1,8 +1,8 @@
-//! The documentation and the routes say the same, and every answer that is documented is given.
+//! The documentation matches the routes, and every documented response occurs.
 
 use crate::support::{Call, Sent, Server, broken, call, chunk, openapi};
+use btdt_core::http_api::ROUTES;
 use btdt_core::protocol::MANIFEST_TYPE;
-use btdt_core::server::ROUTES;
 use btdt_ports::{ArchiveFault, IoError, IoErrorKind, ObjectKind};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -66,7 +66,7 @@ fn every_reference_of_the_documentation_leads_somewhere() {
     }
 }
 
-/// Requests that are answered in every way that does not need the cache to fail.
+/// Requests that cause every response which does not take a failing cache.
 fn calls() -> Vec<Call> {
     let (digest, stored) = chunk(b"content");
     let chunk_url = format!("/api/caches/main/chunks/{}", digest.to_hex());
@@ -132,7 +132,7 @@ fn calls() -> Vec<Call> {
     calls
 }
 
-/// What needs a cache that fails, a host that is busy, or a race.
+/// Responses that take a failing cache, a busy host, or a race.
 fn calls_to_a_failing_cache(server: &Server) {
     let (digest, stored) = chunk(b"content");
     let chunk_url = format!("/api/caches/main/chunks/{}", digest.to_hex());
@@ -147,7 +147,7 @@ fn calls_to_a_failing_cache(server: &Server) {
         server.send(&call("POST", "/api/caches/main/chunks/missing").bytes(digest.to_hex()));
         server.shelf.fault.set(None);
     }
-    // The manifest of a tree whose chunk is gone.
+    // The manifest of a tree with a missing chunk.
     let manifest = server.store_file("m", b"other content");
     let encoded =
         btdt_ports::Objects::get(server.storage(), ObjectKind::Manifest, manifest, u64::MAX)
@@ -174,7 +174,7 @@ fn every_documented_answer_is_given() {
     server.settings.metrics = false;
     for url in ["/metrics", "/docs", "/api/openapi.json"] {
         for method in ["GET", "HEAD"] {
-            // A page that is not there has no route: said here instead.
+            // A disabled page reports no route, so it is added here.
             assert_eq!(server.send(&call(method, url)).status, 404);
             let place = (url.to_owned(), method.to_ascii_lowercase(), 404);
             server.seen.borrow_mut().insert(place);
@@ -183,8 +183,8 @@ fn every_documented_answer_is_given() {
     let seen = server.seen.into_inner();
     let missing: Vec<_> = documented()
         .into_iter()
-        // These are the host's: a slow client, too large a head, a server that is not ready; or a
-        // race, a cache that cannot even list its records, and a disk too full for a rename.
+        // These come from the host: a slow client, too large a head, a server that is not ready.
+        // Others take a race, a cache that cannot list its records, or a disk too full for a rename.
         .filter(|(template, _, status)| {
             let unreachable = match status {
                 408 | 431 | 503 => true,

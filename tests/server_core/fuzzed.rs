@@ -1,4 +1,4 @@
-//! Whatever a client sends, there is an answer that is documented, and none of them is 5xx.
+//! Whatever a client sends, the response is documented, and never 5xx.
 
 use crate::support::{Call, Sent, Server, call, chunk, file};
 use btdt_core::protocol::MANIFEST_TYPE;
@@ -130,7 +130,7 @@ proptest! {
         server.store_file("ci/1", b"other content");
         for call in calls {
             let call = match (&call.sent, call.request.method.as_str()) {
-                // The harness sends bytes where bytes are asked for.
+                // The harness sends bytes where bytes are expected.
                 (Sent::Cut | Sent::Archive(..), "POST") => Call { sent: Sent::Bytes(vec![]), ..call },
                 (Sent::Cut | Sent::Archive(..), "PUT")
                     if call.request.header("content-type") == Some(MANIFEST_TYPE) =>

@@ -1,9 +1,9 @@
-//! `GET` and `HEAD` of entries: which one, in which form, and what happens to damaged ones.
+//! `GET` and `HEAD` of entries: which entry, in which form, and what happens to damaged ones.
 
 use crate::support::{Server, bytes, call, header, lookup, tree};
+use btdt_core::http_api::{Body, Encoding, Lookup};
 use btdt_core::manifest;
 use btdt_core::protocol::MANIFEST_TYPE;
-use btdt_core::server::{Body, Encoding, Lookup};
 use btdt_host_runtime::storage::codec::Codec;
 use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{Digest, ObjectKind, Objects, Records, SweepId, Timestamp};
@@ -216,7 +216,7 @@ fn an_entry_that_cannot_be_used_is_passed_over() {
         server.warnings();
         assert_eq!(get(&server).0, "good");
     }
-    // Of a tree that is streamed, all chunks have to be there.
+    // To stream a tree, all its chunks have to exist.
     let server = Server::new();
     server.store_file("bad", b"bad");
     server.store_file("good", b"good");
@@ -293,7 +293,7 @@ fn what_is_stored_without_compression_is_sent_as_it_is() {
     let digest: Digest = btdt_core::digest::sha256(&raw);
     let put = call("PUT", "/api/caches/main?key=k").header("content-type", MANIFEST_TYPE);
     server.expect(204, &put.bytes(raw.clone()));
-    // The form that is never larger than the content and its header.
+    // The form that is never larger than content and header.
     let mut stored = Codec::new().encode(&raw).unwrap()[..16].to_vec();
     stored[5] = 0;
     stored[12..16].copy_from_slice(&(raw.len() as u32).to_le_bytes());

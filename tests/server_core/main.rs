@@ -1,5 +1,5 @@
-//! The server's half of the core, natively, over a cache in memory: every request gets the answer
-//! that the protocol promises, whatever the request, the token and the cache are like.
+//! The HTTP API of the core, natively, on a cache in memory: whatever the request, the token and the
+//! cache, the response is what the protocol promises.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -10,8 +10,8 @@ mod chunks;
 mod documented;
 mod fuzzed;
 mod getting;
+mod memory_host;
 mod pages;
 mod putting;
 mod quota;
 mod support;
-mod world;

@@ -1,7 +1,7 @@
-//! What needs no token, unknown URLs, and wrong methods.
+//! Pages without a token, unknown URLs, and wrong methods.
 
 use crate::support::{Server, bytes, call, header, json, text};
-use btdt_core::server::{Body, Page};
+use btdt_core::http_api::{Body, Page};
 
 #[test]
 fn pages_need_no_token() {

@@ -1,16 +1,16 @@
-//! `PUT` of entries: manifests and archives, what is refused, and what is recorded.
+//! `PUT` of entries: manifests and archives, refusals, and what is recorded.
 
 use crate::support::{
     Call, Sent, Server, broken, call, chunk, directory, file, header, json, text,
 };
 use btdt_core::manifest::{self, Builder, ChunkRef, Content, Extent, Node};
 use btdt_core::protocol::MANIFEST_TYPE;
-use btdt_core::record::Record;
+use btdt_core::storage::record::Record;
 use btdt_ports::{ArchiveFault, Digest, IoErrorKind, ObjectKind, Records, Timestamp};
 
 const URL: &str = "/api/caches/main?key=k";
 
-/// The manifest of a directory with a file of these chunks.
+/// The manifest of a directory with a file that consists of these chunks.
 fn manifest_of(chunks: &[(Digest, u32)]) -> Vec<u8> {
     let mut builder = Builder::new();
     let modified = Timestamp::default();

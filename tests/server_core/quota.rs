@@ -1,24 +1,24 @@
-//! What a cleanup reports of the size of a cache, by which a server keeps to its quota.
+//! The sizes that a cleanup reports, by which a server enforces its quota.
 
 use crate::support::{Server, call, chunk, noise, tree};
-use btdt_core::clean::{self, Summary, clean};
-use btdt_core::retention::Limits;
+use btdt_core::operations::clean::{self, Summary, clean};
+use btdt_core::storage::retention::Limits;
 use btdt_ports::{ObjectKind, Objects};
 
 const GRACE: u64 = 3600;
 
-/// A cleanup as a server does it, which is never alone.
+/// A cleanup by a server, which never has the cache to itself.
 fn clean_after(server: &Server, seconds: u64, limits: Limits) -> Summary {
     server.pass(i64::try_from(seconds).unwrap());
     let storage = server.storage();
     let _at_work = storage.lock(btdt_ports::LockMode::Shared).unwrap();
     let request = clean::Request { limits, grace_period: GRACE };
-    let summary = clean(&request, storage, storage, &server.ambient).unwrap();
+    let summary = clean(&request, storage, storage, &server.environment).unwrap();
     assert_eq!(summary.occupied_bytes, occupied(server));
     summary
 }
 
-/// What all objects take.
+/// The stored size of all objects.
 fn occupied(server: &Server) -> u64 {
     let storage = server.storage();
     let aside = Objects::list_aside(storage).unwrap();
@@ -43,7 +43,7 @@ fn what_nothing_refers_to_counts_until_it_is_gone() {
     let first = clean_after(&server, 0, Limits::default());
     assert!(first.kept_bytes > 5000 && first.kept_bytes < 10_000, "{first:?}");
     assert_eq!(first.occupied_bytes, first.kept_bytes + garbage);
-    // Set aside, it is still there.
+    // It still exists while it is set aside.
     let second = clean_after(&server, GRACE, Limits::default());
     assert_eq!(second.swept.unwrap().set_aside, 3);
     assert_eq!(second.occupied_bytes, first.occupied_bytes);
@@ -74,6 +74,6 @@ fn without_a_grace_period_the_size_is_that_of_the_end() {
     server.pass(1);
     let limits = Limits { max_size: Some(0), ..Limits::default() };
     let request = clean::Request { limits, grace_period: 0 };
-    let summary = clean(&request, server.storage(), server.storage(), &server.ambient).unwrap();
+    let summary = clean(&request, server.storage(), server.storage(), &server.environment).unwrap();
     assert_eq!((summary.removed, summary.occupied_bytes, occupied(&server)), (1, 0, 0));
 }

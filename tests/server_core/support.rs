@@ -1,10 +1,14 @@
-//! A server to which requests are sent, and which is held against its documentation each time.
+//! A server to send requests to, with every response checked against the documentation.
 
-use crate::world::{Ambient, Member, OneCache, Plain, Plan, Plans, Reader, Shelf, receive_chunk};
+use crate::memory_host::{
+    Member, OneCache, Plain, Plan, Plans, Reader, Shelf, TestEnvironment, receive_chunk,
+};
 use btdt_core::cache::LocalCache;
 use btdt_core::digest::sha256;
-use btdt_core::server::{self, Answer, Body, Encoding, Lookup, Page, Request, Settings, World};
-use btdt_core::store;
+use btdt_core::http_api::{
+    self, Answer, Body, Encoding, Lookup, Page, Request, ServerContext, Settings,
+};
+use btdt_core::operations::store;
 use btdt_host_runtime::storage::MemoryStorage;
 use btdt_host_runtime::storage::codec::Codec;
 use btdt_host_runtime::transfer::Sink;
@@ -20,14 +24,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-pub(crate) type Reply = server::Response<Arc<[u8]>, Plan>;
+pub(crate) type Reply = http_api::Response<Arc<[u8]>, Plan>;
 
-/// The documentation.
+/// The OpenAPI document.
 pub(crate) fn openapi() -> Value {
     serde_json::from_str(include_str!("../../host-server/src/pages/openapi.json")).unwrap()
 }
 
-/// What is sent after the head of a request.
+/// What follows the head of a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Sent {
     #[default]
@@ -38,14 +42,14 @@ pub(crate) enum Sent {
     Cut,
 }
 
-/// A request and what is sent with it.
+/// A request, and what follows its head.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) request: Request,
     pub(crate) sent: Sent,
 }
 
-/// A request with a token that allows everything.
+/// A request with a token that permits everything.
 pub(crate) fn call(method: &str, url: &str) -> Call {
     let (path, query) = match url.split_once('?') {
         Some((path, query)) => (path, Some(query.to_owned())),
@@ -105,25 +109,25 @@ pub(crate) fn directory(path: &str) -> Member {
 /// A server with one cache, `main`.
 pub(crate) struct Server {
     pub(crate) shelf: Shelf,
-    pub(crate) ambient: Ambient,
+    pub(crate) environment: TestEnvironment,
     pub(crate) authority: Plain,
     pub(crate) settings: Settings,
     documentation: Value,
-    /// Template, method and status of all answers.
+    /// Template, method and status of all responses.
     pub(crate) seen: RefCell<BTreeSet<(String, String, u16)>>,
 }
 
 impl Server {
     pub(crate) fn new() -> Self {
-        let ambient = Ambient::new();
-        let clock = Arc::clone(&ambient.clock);
+        let environment = TestEnvironment::new();
+        let clock = Arc::clone(&environment.clock);
         let now = move || Timestamp { seconds: clock.load(Ordering::Relaxed), nanoseconds: 1 };
         let shelf = Shelf { storage: MemoryStorage::new(now), fault: Rc::new(Cell::new(None)) };
         let settings = Settings { api_docs: true, metrics: true, max_manifest: 1 << 20 };
         let documentation = openapi();
         Server {
             shelf,
-            ambient,
+            environment,
             authority: Plain::default(),
             settings,
             documentation,
@@ -136,20 +140,20 @@ impl Server {
     }
 
     pub(crate) fn pass(&self, seconds: i64) {
-        self.ambient.clock.fetch_add(seconds, Ordering::Relaxed);
+        self.environment.clock.fetch_add(seconds, Ordering::Relaxed);
     }
 
     /// The warnings since the last call.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.ambient.log.take()
+        self.environment.log.take()
     }
 
     pub(crate) fn store<T: Tree<Sink = Sink>>(&self, keys: &[&str], tree: &T) -> Digest {
         self.pass(1);
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
         let request = store::Request { keys, tool: "test 1".to_owned(), ..Default::default() };
-        let cache = LocalCache::new(self.storage(), self.storage(), &self.ambient);
-        store::store(&request, tree, &cache, &self.ambient).unwrap().manifest
+        let cache = LocalCache::new(self.storage(), self.storage(), &self.environment);
+        store::store(&request, tree, &cache, &self.environment).unwrap().manifest
     }
 
     /// Stores a directory with one file under each of the keys.
@@ -157,31 +161,31 @@ impl Server {
         self.store(&[key], &tree(content))
     }
 
-    /// Plays the host.
+    /// Acts as the host.
     pub(crate) fn send(&self, call: &Call) -> Reply {
         let caches = OneCache(self.shelf.clone());
-        let world = World {
+        let context = ServerContext {
             caches: &caches,
             authority: &self.authority,
             archives: &Plans,
-            environment: &self.ambient,
+            environment: &self.environment,
             settings: self.settings,
         };
         let request = &call.request;
-        let reply = match server::handle(request, &world) {
+        let reply = match context.handle(request) {
             Answer::Respond(reply) => reply,
             Answer::ReceiveBytes { limit, encoding } => {
                 assert_eq!(encoding, Encoding::Identity, "the tests do not compress small bodies");
                 let Sent::Bytes(body) = &call.sent else { panic!("{call:?} needs bytes") };
                 assert!(body.len() as u64 <= limit);
-                server::with_bytes(request, body, &world)
+                context.with_bytes(request, body)
             }
             Answer::ReceiveChunk { objects, digest, limit } => {
                 let received = match &call.sent {
                     Sent::Bytes(body) => receive_chunk(&objects, digest, limit, body),
-                    _ => Err(server::UploadFault::Interrupted),
+                    _ => Err(http_api::UploadFault::Interrupted),
                 };
-                server::with_chunk(request, received, &world)
+                context.with_chunk(request, received)
             }
             Answer::ReceiveArchive { objects, .. } => {
                 let (members, end) = match &call.sent {
@@ -191,14 +195,14 @@ impl Server {
                     Sent::Cut => (vec![], Some(ArchiveFault::Interrupted(broken()))),
                 };
                 let reader = Reader::new(members, end, objects.sink());
-                server::with_archive(request, reader, &world)
+                context.with_archive(request, reader)
             }
         };
         self.check(request, &reply);
         reply
     }
 
-    /// Expects that a request is answered by that status.
+    /// Expects that status for a request.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16, call: &Call) -> Reply {
         let reply = self.send(call);
@@ -206,7 +210,7 @@ impl Server {
         reply
     }
 
-    /// What holds for every response.
+    /// Checks what holds for every response.
     fn check(&self, request: &Request, reply: &Reply) {
         let about = || format!("{request:?}: {}", reply.status);
         assert_eq!(header(reply, "btdt-protocol"), Some("1"), "{}", about());
@@ -229,7 +233,7 @@ impl Server {
         if reply.route == "none" || reply.status == 405 {
             return;
         }
-        let route = server::ROUTES.iter().find(|route| route.name == reply.route).unwrap();
+        let route = http_api::ROUTES.iter().find(|route| route.name == reply.route).unwrap();
         let method = request.method.to_ascii_lowercase();
         let answers = &self.documentation["paths"][route.template][&method]["responses"];
         let answer = &answers[reply.status.to_string()];
@@ -246,14 +250,14 @@ impl Server {
         self.seen.borrow_mut().insert(place);
     }
 
-    /// The content of all files of a response's archive, by path.
+    /// The content of all files in a response's archive, by path.
     pub(crate) fn archive(&self, reply: &Reply) -> Vec<Member> {
         let Body::Archive { plan, .. } = &reply.body else { panic!("no archive") };
         plan.expand(self.storage())
     }
 }
 
-/// What the host says when a connection breaks.
+/// The host's error for a broken connection.
 pub(crate) fn broken() -> HttpError {
     HttpError { kind: HttpErrorKind::Interrupted, detail: "broken".to_owned() }
 }
@@ -271,7 +275,7 @@ pub(crate) fn chunk(content: &[u8]) -> (Digest, Vec<u8>) {
     (sha256(content), Codec::new().encode(content).unwrap().to_vec())
 }
 
-/// Bytes without any pattern.
+/// Pseudo-random bytes.
 pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {

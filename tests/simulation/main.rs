@@ -1,16 +1,17 @@
-//! Plays the collection protocol (`btdt_core::collect`) against processes that stall, die and race.
+//! Tests the collection protocol (`btdt_core::storage::collect`) against processes that stall, die
+//! and race.
 //!
-//! The real `store`, `restore` and `clean` run over a cache in memory, many at once, each on a
-//! thread of its own. Every call of a port is a point at which the scheduler decides, by a seed,
-//! who goes on, who stalls for thousands of steps and who dies: exactly one thread runs at a time,
-//! so a seed plays the same every time. What was stored successfully must from then on be
-//! restorable until its key is stored anew or evicted.
+//! The real `store`, `restore` and `clean` run concurrently on a cache in memory, each on its own
+//! thread. At every call of a port the scheduler decides, by a seed, which thread continues, which
+//! one stalls for thousands of steps and which one dies. Exactly one thread runs at a time, so a
+//! seed always gives the same run. An entry that was stored successfully must be restorable until
+//! its key is stored again or evicted.
 //!
-//! The same simulation without one rule of the protocol loses entries; that is what the tests of
-//! `mutants` assert, and what makes the other result worth something.
+//! Without one of the protocol's rules, the same simulation loses entries. The tests in `mutants`
+//! assert this, which shows that the simulation can find faults.
 //!
-//! `BTDT_SIMULATION_COMMITS` sets the number of successful stores, `BTDT_SIMULATION_SEED` plays
-//! one seed and prints the end of what happened.
+//! `BTDT_SIMULATION_COMMITS` sets the number of successful stores. `BTDT_SIMULATION_SEED` runs one
+//! seed and prints the end of its trace.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::print_stdout, reason = "the seeds are for whoever looks at a failure")]
@@ -19,23 +20,23 @@ mod actors;
 mod oracle;
 mod rng;
 mod scenario;
+mod scheduler;
 mod storage;
 mod tree;
-mod world;
 
 use scenario::{Mutant, Report, play};
 use std::thread;
 
-/// Successful stores of the normal test run.
+/// Successful stores in a normal test run.
 const COMMITS: u64 = 20_000;
 
-/// Lines of the trace that a failure shows; a replay shows more.
+/// Lines of the trace that a failure prints; a replay prints more.
 const SHOWN: usize = 60;
 
-/// Seeds that are played at once.
+/// Seeds that run in parallel.
 const WORLDS: u64 = 8;
 
-/// Seeds within which a mutant has to lose an entry.
+/// Number of seeds within which a mutant must lose an entry.
 const MUTANT_SEEDS: u64 = 300;
 
 fn variable(name: &str) -> Option<u64> {
@@ -54,12 +55,12 @@ fn nothing_that_was_stored_is_lost() {
     let mut total = Report::default();
     let mut seeds = 0;
     while total.commits < wanted {
-        // Worlds beside each other, since each of them has only one thread at work.
-        let worlds: Vec<_> = (seeds..seeds + WORLDS)
+        // In parallel, because each simulation runs only one thread at a time.
+        let simulations: Vec<_> = (seeds..seeds + WORLDS)
             .map(|seed| (seed, thread::spawn(move || play(seed, Mutant::None))))
             .collect();
-        for (seed, world) in worlds {
-            let report = world.join().unwrap();
+        for (seed, simulation) in simulations {
+            let report = simulation.join().unwrap();
             if let Some(loss) = &report.loss {
                 let last = report.trace.len().saturating_sub(SHOWN);
                 panic!("seed {seed}: {loss}\n{report}\n{}", report.trace[last..].join("\n"));
@@ -69,7 +70,7 @@ fn nothing_that_was_stored_is_lost() {
         seeds += WORLDS;
     }
     println!("{seeds} seeds: {total}");
-    // A simulation in which nothing happens would find nothing either.
+    // Make sure that the simulation covers what it should.
     let Report { deaths, stalls, recalled, discarded, evicted, reads, .. } = total;
     for (what, count) in [
         ("deaths", deaths),
@@ -92,7 +93,7 @@ fn a_seed_plays_the_same_every_time() {
     }
 }
 
-/// The simulation without one rule of the protocol has to lose something, and soon.
+/// Without one rule of the protocol, the simulation soon loses something.
 mod mutants {
     use super::*;
 

@@ -1,16 +1,16 @@
-//! What has been promised, and whether it is kept.
+//! Tracks which entries must be restorable, and checks that they are.
 
+use crate::scheduler::Simulation;
 use crate::storage::Handle;
 use crate::tree::{Content, UnitTree};
-use crate::world::World;
 use btdt_core::cache::LocalCache;
 use btdt_core::key::Key;
-use btdt_core::restore::{self, Outcome};
+use btdt_core::operations::restore::{self, Outcome};
 use btdt_ports::Digest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What the record of a key should lead to.
+/// What the record of a key should refer to.
 #[derive(Clone, Debug)]
 pub(crate) struct Promise {
     pub(crate) key: Key,
@@ -18,27 +18,27 @@ pub(crate) struct Promise {
     operation: u64,
     manifest: Digest,
     pub(crate) content: Content,
-    /// Whether that store, or an earlier one of the same manifest, has succeeded.
+    /// Whether that store, or an earlier one with the same manifest, has succeeded.
     pub(crate) binding: bool,
-    /// When the record was put, and when its store had succeeded.
+    /// When the record was put, and when its store succeeded.
     put: i64,
     succeeded: i64,
-    /// Different after every change.
+    /// Changes with every update.
     generation: u64,
 }
 
-/// Seconds that a commit may take, less the differences of clocks.
+/// Seconds that a commit may take, minus the clock skew.
 const COMMIT_TIME: i64 = 80_000;
 
 impl Promise {
-    /// Whether its store took so long to look after its commit that a clean may have taken it for
+    /// Whether its store took so long for its commit that a clean may have considered the entry
     /// dead.
     pub(crate) fn was_given_too_late(&self) -> bool {
         self.succeeded - self.put > COMMIT_TIME
     }
 }
 
-/// The records as they should be, by their names.
+/// The expected records by name.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
     promises: BTreeMap<String, Promise>,
@@ -57,7 +57,7 @@ impl Oracle {
     ) {
         self.generations += 1;
         let name = key.record_name();
-        // The same manifest again: what was promised of it goes on.
+        // The same manifest again: it stays promised.
         let before = self.promises.get(&name);
         let binding = before.is_some_and(|old| old.binding && old.manifest == manifest);
         let content = content.clone();
@@ -80,7 +80,7 @@ impl Oracle {
         }
     }
 
-    /// A record was deleted. Returns what it promised.
+    /// A record was deleted. Returns what it referred to.
     pub(crate) fn delete(&mut self, name: &str) -> Option<Promise> {
         self.promises.remove(name)
     }
@@ -89,7 +89,7 @@ impl Oracle {
         self.promises.get(&key.record_name())
     }
 
-    /// Whether what is promised of a key is still the same.
+    /// Whether the promise about a key is unchanged.
     pub(crate) fn still(&self, promise: &Promise) -> bool {
         self.promise(&promise.key).is_some_and(|now| now.generation == promise.generation)
     }
@@ -99,32 +99,32 @@ impl Oracle {
     }
 }
 
-/// What a restore gives while nobody else moves.
-pub(crate) fn look(world: &Arc<World>, key: &Key) -> Option<Content> {
-    let handle = Handle::observer(world);
+/// Restores while no other thread runs.
+pub(crate) fn look(simulation: &Arc<Simulation>, key: &Key) -> Option<Content> {
+    let handle = Handle::observer(simulation);
     let tree = UnitTree::default();
     let request =
         restore::Request { keys: vec![key.as_str().to_owned()], ..restore::Request::default() };
     let outcome =
         restore::restore(&request, &tree, &LocalCache::new(&handle, &handle, &handle), &handle);
-    world.state().report.looks += 1;
+    simulation.state().report.looks += 1;
     let restored = tree.restored.take();
     matches!(outcome, Ok(Outcome::Restored { .. })).then_some(restored).flatten()
 }
 
-/// Restores what was promised, all of it or one key by chance.
-pub(crate) fn verify(world: &Arc<World>, all: bool, when: &str) {
-    let mut promises = world.state().oracle.promises();
+/// Restores what was promised: everything, or one random key.
+pub(crate) fn verify(simulation: &Arc<Simulation>, all: bool, when: &str) {
+    let mut promises = simulation.state().oracle.promises();
     promises.retain(|promise| promise.binding);
     if !all && !promises.is_empty() {
-        let chosen = world.state().rng.below(promises.len() as u64) as usize;
+        let chosen = simulation.state().rng.below(promises.len() as u64) as usize;
         promises = vec![promises.swap_remove(chosen)];
     }
     for promise in promises {
-        let found = look(world, &promise.key);
+        let found = look(simulation, &promise.key);
         if found.as_ref() != Some(&promise.content) {
             let Promise { key, content, .. } = &promise;
-            world.lose(format!("{when}: key {key} gives {found:?} instead of {content:?}"));
+            simulation.lose(format!("{when}: key {key} gives {found:?} instead of {content:?}"));
         }
     }
 }

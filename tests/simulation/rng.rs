@@ -1,4 +1,4 @@
-//! Randomness that a seed repeats.
+//! Random numbers, reproducible by a seed.
 
 /// SplitMix64.
 #[derive(Clone, Debug)]
@@ -17,17 +17,17 @@ impl Rng {
         bits ^ (bits >> 31)
     }
 
-    /// Less than `bound`, which is not 0.
+    /// A number less than `bound`, which must not be 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    /// From `low` to `high`, both included.
+    /// A number from `low` to `high`, inclusive.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// True `count` times in ten thousand.
+    /// True with a probability of `count` in ten thousand.
     pub(crate) fn chance(&mut self, count: u64) -> bool {
         count > 0 && self.below(10_000) < count
     }

@@ -1,29 +1,29 @@
-//! What a seed makes of the world, and what came of it.
+//! The parameters that a seed determines, and the statistics of a run.
 
 use crate::actors;
 use crate::rng::Rng;
+use crate::scheduler::{STEPS, Simulation, Step};
 use crate::tree::{Content, Files};
-use crate::world::{STEPS, Step, World};
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
 
-/// A rule of the protocol that is taken out.
+/// A rule of the protocol to break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
     None,
-    /// Stores are told that nothing is missing once their records are put.
+    /// After putting their records, stores are told that nothing is missing.
     NoLookAfterCommit,
-    /// What is set aside is gone.
+    /// Objects are deleted instead of set aside.
     DeletesAtOnce,
-    /// All sweeps set aside under one name.
+    /// All sweeps use the same name to set objects aside.
     OneSweepName,
-    /// What is deleted is what is set aside at the time of deletion, not what was set aside before
-    /// the records were read.
+    /// Collectors delete objects that are set aside at the time of deletion, instead of those set
+    /// aside before the records were read.
     ListsTooLate,
 }
 
-/// How locks answer.
+/// How locks behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Locks {
     Work,
@@ -31,7 +31,7 @@ pub(crate) enum Locks {
     NeverGranted,
 }
 
-/// What a world is like. Chances are counts in ten thousand.
+/// The parameters of a simulation. Chances are in ten thousandths.
 #[derive(Clone, Debug)]
 pub(crate) struct Nature {
     pub(crate) writers: usize,
@@ -39,26 +39,26 @@ pub(crate) struct Nature {
     pub(crate) collectors: usize,
     /// Successful stores after which it ends.
     pub(crate) commits: u64,
-    /// Steps after which it ends in any case.
+    /// Limit for the number of steps.
     pub(crate) steps: u64,
     pub(crate) keys: u64,
     pub(crate) contents: Vec<Content>,
-    /// Grace periods in seconds, one per collector.
+    /// Grace period of each collector in seconds.
     pub(crate) grace_periods: Vec<u64>,
-    /// How far the clock of each actor is from that of the storage, in seconds.
+    /// Skew between each actor's clock and the storage's, in seconds.
     pub(crate) skews: Vec<i64>,
     pub(crate) locks: Locks,
-    /// Chance that a collector has limits of age or size.
+    /// Chance that a collector has a limit of age or size.
     pub(crate) evictions: u64,
-    /// Chance to go on where one is.
+    /// Chance to continue with the same thread.
     pub(crate) stickiness: u64,
     pub(crate) deaths: u64,
     pub(crate) stalls: [u64; STEPS],
-    /// Binary logarithm of steps.
+    /// Binary logarithm of the longest stall in steps.
     pub(crate) longest_stall: u64,
-    /// Chance of a second to pass with a step.
+    /// Chance that a step takes a second.
     pub(crate) ticks: u64,
-    /// Chance of up to 2000 seconds to pass with a step.
+    /// Chance that a step takes up to 2000 seconds.
     pub(crate) jumps: u64,
     pub(crate) clock_jumps_back: bool,
 }
@@ -76,7 +76,7 @@ impl Nature {
         let chances: &[u64] =
             if rng.chance(5000) { &[0, 0, 0, 30, 500, 2000] } else { &[0, 10, 30] };
         stalls.fill_with(|| rng.pick(chances));
-        // Some worlds hurry everywhere but around the commit and the deletions, where it hurts.
+        // Some simulations are slow only around the commit and the deletions, where it hurts most.
         if rng.chance(2500) {
             stalls.fill(0);
             for step in [Step::PutRecord, Step::Missing, Step::Discard, Step::DeleteRecord] {
@@ -132,11 +132,11 @@ fn content(rng: &mut Rng, units: u64) -> Content {
     Content { modified: rng.between(1, 2) as i64, files }
 }
 
-/// What came of a seed, or of several.
+/// Statistics of one or several seeds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     pub(crate) commits: u64,
-    /// Stores that gave up because the cache lost what they wrote.
+    /// Stores that gave up because the cache lost what they had written.
     pub(crate) unstable: u64,
     pub(crate) cleans: u64,
     pub(crate) reads: u64,
@@ -150,7 +150,7 @@ pub(crate) struct Report {
     pub(crate) evicted: u64,
     /// Restores by the observer.
     pub(crate) looks: u64,
-    /// Entries of stores that died in their commit which do not restore in the end.
+    /// Entries of stores that died during their commit and cannot be restored in the end.
     pub(crate) unfinished: u64,
     pub(crate) loss: Option<String>,
     pub(crate) trace: Vec<String>,
@@ -200,25 +200,25 @@ impl fmt::Display for Report {
     }
 }
 
-/// Plays one seed to its end.
+/// Runs one seed.
 pub(crate) fn play(seed: u64, mutant: Mutant) -> Report {
-    let world = Arc::new(World::new(seed, mutant));
-    let threads: Vec<_> = (0..world.nature.actors())
+    let simulation = Arc::new(Simulation::new(seed, mutant));
+    let threads: Vec<_> = (0..simulation.nature.actors())
         .map(|actor| {
-            let world = Arc::clone(&world);
-            thread::spawn(move || actors::run(&world, actor))
+            let simulation = Arc::clone(&simulation);
+            thread::spawn(move || actors::run(&simulation, actor))
         })
         .collect();
-    world.wait_for_end();
+    simulation.wait_for_end();
     for thread in threads {
         thread.join().unwrap();
     }
-    let mut trace = world.state().trace(&world.nature);
-    if world.state().report.loss.is_none() {
-        actors::quiet_end(&world);
+    let mut trace = simulation.state().trace(&simulation.nature);
+    if simulation.state().report.loss.is_none() {
+        actors::quiet_end(&simulation);
     }
-    let mut report = world.state().report.clone();
-    trace.push(format!("{:?}", world.nature));
+    let mut report = simulation.state().report.clone();
+    trace.push(format!("{:?}", simulation.nature));
     report.trace = trace;
     report
 }

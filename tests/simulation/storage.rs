@@ -1,12 +1,12 @@
-//! The ports of a cache in memory, with a point at every call where others may go on, and without
-//! a rule of the protocol where a mutant is asked for.
+//! A cache in memory whose calls are scheduling points, and which breaks a rule of the protocol for
+//! a mutant.
 
 use crate::oracle;
 use crate::scenario::{Locks, Mutant};
+use crate::scheduler::{Simulation, Step};
 use crate::tree::{Content, raw};
-use crate::world::{Step, World};
 use btdt_core::manifest;
-use btdt_core::record::Record;
+use btdt_core::storage::record::Record;
 use btdt_host_runtime::transfer::{ChunkSink, ChunkSource};
 use btdt_ports::{
     AsideObject, Digest, Environment, HeldLock, IoError, Leftovers, LockMode, ObjectFault,
@@ -18,21 +18,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 
-/// Shards that are listed between two points, so that a clean is not mostly listing.
+/// Shards to list between two scheduling points, so that a clean does not mostly list.
 const SHARDS: u8 = 64;
 
 /// What a process is doing.
 #[derive(Debug, Default)]
 pub(crate) struct Operation {
     pub(crate) number: u64,
-    /// What is being stored.
+    /// Storing this content.
     pub(crate) content: Option<Content>,
-    /// A clean that may remove intact entries.
+    /// A clean, and whether it may evict intact entries.
     pub(crate) evicts: bool,
     pub(crate) grace_period: u64,
 }
 
-/// What has come of it so far.
+/// What the operation has done so far.
 #[derive(Debug, Default)]
 struct Progress {
     /// Whether a record was put.
@@ -40,33 +40,33 @@ struct Progress {
     /// Whether an exclusive lock was granted.
     alone: Cell<bool>,
     log: RefCell<Vec<String>>,
-    /// What the records that were read refer to, for a mutant.
+    /// For a mutant: what the records read so far refer to.
     references: RefCell<BTreeMap<String, BTreeSet<(ObjectKind, Digest)>>>,
 }
 
-/// The cache as one process sees it; also its environment.
+/// The cache, and the environment, as one process sees them.
 #[derive(Clone)]
 pub(crate) struct Handle {
-    world: Arc<World>,
-    /// `None` for the observer, who sees the cache while nobody moves, and leaves no trace.
+    simulation: Arc<Simulation>,
+    /// `None` for the observer, which uses the cache while no thread runs, without a trace.
     actor: Option<usize>,
     operation: Rc<Operation>,
     progress: Rc<Progress>,
 }
 
 impl Handle {
-    pub(crate) fn new(world: &Arc<World>, actor: usize, operation: Operation) -> Self {
+    pub(crate) fn new(simulation: &Arc<Simulation>, actor: usize, operation: Operation) -> Self {
         Handle {
-            world: Arc::clone(world),
+            simulation: Arc::clone(simulation),
             actor: Some(actor),
             operation: Rc::new(operation),
             progress: Rc::default(),
         }
     }
 
-    pub(crate) fn observer(world: &Arc<World>) -> Self {
+    pub(crate) fn observer(simulation: &Arc<Simulation>) -> Self {
         Handle {
-            world: Arc::clone(world),
+            simulation: Arc::clone(simulation),
             actor: None,
             operation: Rc::default(),
             progress: Rc::default(),
@@ -75,19 +75,19 @@ impl Handle {
 
     fn step(&self, step: Step, what: u64) {
         if let Some(actor) = self.actor {
-            self.world.step(actor, step, what);
+            self.simulation.step(actor, step, what);
         }
     }
 
     fn mutant(&self) -> Mutant {
-        if self.actor.is_some() { self.world.mutant } else { Mutant::None }
+        if self.actor.is_some() { self.simulation.mutant } else { Mutant::None }
     }
 
     fn is_observer(&self) -> bool {
         self.actor.is_none()
     }
 
-    /// The name under which a sweep sets aside.
+    /// The sweep that objects are set aside under.
     fn sweep(&self, sweep: &SweepId) -> SweepId {
         match self.mutant() {
             Mutant::OneSweepName => SweepId::new(Timestamp::default(), 0),
@@ -97,28 +97,28 @@ impl Handle {
 
     pub(crate) fn existing(&self, digest: &Digest) -> Result<Option<PutOutcome>, IoError> {
         self.step(Step::Existing, short(digest));
-        ChunkSink::existing(&self.world.inner, digest)
+        ChunkSink::existing(&self.simulation.inner, digest)
     }
 
     pub(crate) fn put_chunk(&self, digest: &Digest, raw: &[u8]) -> Result<PutOutcome, IoError> {
         self.step(Step::PutChunk, short(digest));
-        let mut codec = self.world.codec.lock().unwrap_or_else(PoisonError::into_inner);
-        ChunkSink::put(&self.world.inner, digest, raw, &mut codec)
+        let mut codec = self.simulation.codec.lock().unwrap_or_else(PoisonError::into_inner);
+        ChunkSink::put(&self.simulation.inner, digest, raw, &mut codec)
     }
 
-    /// The unit that is in a chunk.
+    /// The unit that a chunk holds.
     pub(crate) fn read_chunk(&self, digest: &Digest) -> Result<u8, ObjectFault> {
         self.step(Step::ReadChunk, short(digest));
-        let mut codec = self.world.codec.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut codec = self.simulation.codec.lock().unwrap_or_else(PoisonError::into_inner);
         let size = raw(0).len() as u32;
-        let content = ChunkSource::read(&self.world.inner, digest, size, &mut codec)?;
+        let content = ChunkSource::read(&self.simulation.inner, digest, size, &mut codec)?;
         Ok(content[content.len() - 1])
     }
 
-    /// The mutant's deletion: all that is set aside by now and that it knows no need of.
+    /// The mutant's deletion: everything set aside by now that it knows no reference to.
     fn discard_late(&self) -> Result<u64, IoError> {
         let references = self.progress.references.borrow();
-        let mut aside = self.world.inner.list_aside()?;
+        let mut aside = self.simulation.inner.list_aside()?;
         let restore_time = if self.progress.alone.get() { 0 } else { 600 };
         let grace_period = self.operation.grace_period.max(restore_time);
         aside.retain(|object| {
@@ -126,13 +126,14 @@ impl Handle {
             let age = self.now().seconds_since(object.sweep.began());
             age >= grace_period && !references.values().any(|needed| needed.contains(&name))
         });
-        self.world.inner.discard(&aside)
+        self.simulation.inner.discard(&aside)
     }
 
     fn note_references(&self, name: &str, value: &[u8]) {
         let Ok(record) = Record::decode(value) else { return };
         let kind = ObjectKind::Manifest;
-        let Ok(encoded) = Objects::get(&self.world.inner, kind, record.manifest, u64::MAX) else {
+        let Ok(encoded) = Objects::get(&self.simulation.inner, kind, record.manifest, u64::MAX)
+        else {
             return;
         };
         let chunks = manifest::decode_chunks(&encoded).unwrap();
@@ -160,10 +161,10 @@ impl Objects for Handle {
 
     fn lock(&self, mode: LockMode) -> Option<HeldLock> {
         self.step(Step::Lock, mode as u64);
-        let lock = match self.world.nature.locks {
-            // Nobody else moves.
+        let lock = match self.simulation.nature.locks {
+            // No other thread runs.
             _ if self.is_observer() => Some(HeldLock::new(())),
-            Locks::Work => self.world.inner.lock(mode),
+            Locks::Work => self.simulation.inner.lock(mode),
             Locks::AlwaysGranted => Some(HeldLock::new(())),
             Locks::NeverGranted => None,
         };
@@ -180,19 +181,19 @@ impl Objects for Handle {
         let mut missing = Vec::new();
         for digest in digests {
             self.step(Step::Missing, short(digest));
-            missing.extend(self.world.inner.missing(kind, &[*digest])?);
+            missing.extend(self.simulation.inner.missing(kind, &[*digest])?);
         }
         Ok(missing)
     }
 
     fn get(&self, kind: ObjectKind, digest: Digest, limit: u64) -> Result<Vec<u8>, ObjectFault> {
         self.step(Step::Get, short(&digest));
-        Objects::get(&self.world.inner, kind, digest, limit)
+        Objects::get(&self.simulation.inner, kind, digest, limit)
     }
 
     fn put(&self, kind: ObjectKind, raw: &[u8]) -> Result<PutOutcome, IoError> {
         self.step(Step::PutManifest, raw.len() as u64);
-        Objects::put(&self.world.inner, kind, raw)
+        Objects::put(&self.simulation.inner, kind, raw)
     }
 
     fn check(&self, names: &[ObjectName]) -> Vec<Option<ObjectFault>> {
@@ -200,7 +201,7 @@ impl Objects for Handle {
         for name in names {
             self.step(Step::Check, short(&name.digest));
             let sweep = name.sweep.as_ref().map(|sweep| self.sweep(sweep));
-            faults.extend(self.world.inner.check(&[ObjectName { sweep, ..name.clone() }]));
+            faults.extend(self.simulation.inner.check(&[ObjectName { sweep, ..name.clone() }]));
         }
         faults
     }
@@ -209,13 +210,13 @@ impl Objects for Handle {
         if shard.is_multiple_of(SHARDS) {
             self.step(Step::List, u64::from(shard));
         }
-        Objects::list(&self.world.inner, kind, shard)
+        Objects::list(&self.simulation.inner, kind, shard)
     }
 
     fn touch(&self, kind: ObjectKind, digests: &[Digest]) {
         if !self.is_observer() {
             self.step(Step::Touch, digests.len() as u64);
-            Objects::touch(&self.world.inner, kind, digests);
+            Objects::touch(&self.simulation.inner, kind, digests);
         }
     }
 
@@ -229,25 +230,25 @@ impl Objects for Handle {
         let mut moved = 0;
         for digest in digests {
             self.step(Step::SetAside, short(digest));
-            let count = self.world.inner.set_aside(kind, &[*digest], &sweep)?;
-            self.world.state().report.set_aside += count;
+            let count = self.simulation.inner.set_aside(kind, &[*digest], &sweep)?;
+            self.simulation.state().report.set_aside += count;
             moved += count;
             if self.mutant() == Mutant::DeletesAtOnce && count > 0 {
                 let digest = *digest;
                 let gone = AsideObject { kind, digest, sweep: sweep.clone(), stored_size: 0 };
-                self.world.inner.discard(&[gone])?;
-                oracle::verify(&self.world, true, "after a deletion at once");
+                self.simulation.inner.discard(&[gone])?;
+                oracle::verify(&self.simulation, true, "after a deletion at once");
             }
         }
         Ok(moved)
     }
 
     fn list_aside(&self) -> Result<Vec<AsideObject>, IoError> {
-        // A directory is not read in one moment either.
+        // Reading a directory is not atomic either.
         let mut aside = Vec::new();
         for half in 0..2 {
             self.step(Step::ListAside, half);
-            let mut listed = self.world.inner.list_aside()?;
+            let mut listed = self.simulation.inner.list_aside()?;
             listed.retain(|object| short(&object.digest) % 2 == half);
             aside.extend(listed);
         }
@@ -259,8 +260,8 @@ impl Objects for Handle {
         for object in objects {
             self.step(Step::Recall, short(&object.digest));
             let sweep = self.sweep(&object.sweep);
-            let count = self.world.inner.recall(&[AsideObject { sweep, ..object.clone() }])?;
-            self.world.state().report.recalled += count;
+            let count = self.simulation.inner.recall(&[AsideObject { sweep, ..object.clone() }])?;
+            self.simulation.state().report.recalled += count;
             recalled += count;
         }
         Ok(recalled)
@@ -270,18 +271,19 @@ impl Objects for Handle {
         if self.mutant() == Mutant::ListsTooLate {
             self.step(Step::Discard, 0);
             let count = self.discard_late()?;
-            oracle::verify(&self.world, true, "after a late deletion");
+            oracle::verify(&self.simulation, true, "after a late deletion");
             return Ok(count);
         }
         let mut discarded = 0;
         for object in objects {
             self.step(Step::Discard, short(&object.digest));
             let sweep = self.sweep(&object.sweep);
-            let count = self.world.inner.discard(&[AsideObject { sweep, ..object.clone() }])?;
+            let count =
+                self.simulation.inner.discard(&[AsideObject { sweep, ..object.clone() }])?;
             discarded += count;
             if count > 0 && !self.is_observer() {
-                self.world.state().report.discarded += count;
-                oracle::verify(&self.world, true, "after a deletion");
+                self.simulation.state().report.discarded += count;
+                oracle::verify(&self.simulation, true, "after a deletion");
             }
         }
         Ok(discarded)
@@ -289,7 +291,7 @@ impl Objects for Handle {
 
     fn clear_leftovers(&self, before: Timestamp) -> Result<Leftovers, IoError> {
         self.step(Step::Clear, 0);
-        self.world.inner.clear_leftovers(before)
+        self.simulation.inner.clear_leftovers(before)
     }
 }
 
@@ -298,7 +300,7 @@ impl Records for Handle {
         let mut records = Vec::new();
         for name in names {
             self.step(Step::GetRecord, trace_name(name));
-            let found = Records::get(&self.world.inner, std::slice::from_ref(name));
+            let found = Records::get(&self.simulation.inner, std::slice::from_ref(name));
             if self.mutant() == Mutant::ListsTooLate
                 && let Some(Ok(Some(record))) = found.first()
             {
@@ -311,11 +313,11 @@ impl Records for Handle {
 
     fn put(&self, name: &str, value: &[u8]) -> Result<(), IoError> {
         self.step(Step::PutRecord, trace_name(name));
-        Records::put(&self.world.inner, name, value)?;
+        Records::put(&self.simulation.inner, name, value)?;
         let record = Record::decode(value).unwrap();
         let content = self.operation.content.as_ref().unwrap();
-        let mut state = self.world.state();
-        let (number, now) = (self.operation.number, self.world.time());
+        let mut state = self.simulation.state();
+        let (number, now) = (self.operation.number, self.simulation.time());
         state.oracle.put(record.key, number, record.manifest, content, now);
         self.progress.committed.set(true);
         Ok(())
@@ -323,24 +325,24 @@ impl Records for Handle {
 
     fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, IoError> {
         self.step(Step::ListRecords, 0);
-        Records::list(&self.world.inner, prefix, after, limit)
+        Records::list(&self.simulation.inner, prefix, after, limit)
     }
 
     fn touch(&self, name: &str) {
         if !self.is_observer() {
             self.step(Step::TouchRecord, trace_name(name));
-            Records::touch(&self.world.inner, name);
+            Records::touch(&self.simulation.inner, name);
         }
     }
 
     fn delete(&self, name: &str, version: &RecordVersion) -> Result<bool, IoError> {
         self.step(Step::DeleteRecord, trace_name(name));
-        let deleted = self.world.inner.delete(name, version)?;
+        let deleted = self.simulation.inner.delete(name, version)?;
         if !deleted {
             return Ok(false);
         }
         self.progress.references.borrow_mut().remove(name);
-        let mut state = self.world.state();
+        let mut state = self.simulation.state();
         let Some(promise) = state.oracle.delete(name) else { return Ok(true) };
         state.report.evicted += 1;
         drop(state);
@@ -355,7 +357,7 @@ impl Records for Handle {
         let excused = as_damaged && promise.was_given_too_late();
         if promise.binding && !excused && (as_damaged || !self.operation.evicts) {
             let key = &promise.key;
-            self.world.lose(format!("key {key} was removed, as damaged: {as_damaged}"));
+            self.simulation.lose(format!("key {key} was removed, as damaged: {as_damaged}"));
         }
         Ok(true)
     }
@@ -367,14 +369,17 @@ fn trace_name(name: &str) -> u64 {
 
 impl Environment for Handle {
     fn now(&self) -> Timestamp {
-        let skew = self.actor.map_or(0, |actor| self.world.nature.skews[actor]);
-        // No two readings are the same, as with the nanoseconds of a real clock: a record that is
-        // put again is not the one that a collector has found damaged.
-        Timestamp { seconds: self.world.time() + skew, nanoseconds: self.world.state().tick() }
+        let skew = self.actor.map_or(0, |actor| self.simulation.nature.skews[actor]);
+        // Readings are unique, like the nanoseconds of a real clock: a record that is put again
+        // differs from the one that a collector found damaged.
+        Timestamp {
+            seconds: self.simulation.time() + skew,
+            nanoseconds: self.simulation.state().tick(),
+        }
     }
 
     fn random(&self) -> u64 {
-        self.world.state().rng.next()
+        self.simulation.state().rng.next()
     }
 
     fn log(&self, _: Severity, message: &str) {

@@ -1,6 +1,6 @@
-//! A tree of a few files whose content is described in units: a file of three units has three
-//! chunks. To the core a unit looks like a mebibyte, so that it cuts every file; in the cache it
-//! is a few bytes, so that tens of thousands of stores take seconds.
+//! A tree of a few files with content in units: a file of three units has three chunks. To the core
+//! a unit looks like a mebibyte, so it cuts every file; in the cache it takes a few bytes, so tens
+//! of thousands of stores take seconds.
 
 use crate::storage::Handle;
 use btdt_core::digest::sha256;
@@ -13,25 +13,25 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Binary logarithm of the size of a unit, as the core sees it.
+/// Binary logarithm of a unit's size as seen by the core.
 const UNIT: u32 = 20;
 
-/// What is in a tree: for each file by its name, the units.
+/// The content of a tree: the units of each file, by name.
 pub(crate) type Files = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A tree, and what makes its manifest differ from that of another with the same files.
+/// A tree, and a variant that makes its manifest differ from others with the same files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Content {
     pub(crate) modified: i64,
     pub(crate) files: Files,
 }
 
-/// The bytes of a unit in the cache.
+/// The content of a unit in the cache.
 pub(crate) fn raw(unit: u8) -> [u8; 4] {
     [b'u', b'n', b'i', unit]
 }
 
-/// A tree to be stored, or one to be restored to.
+/// A tree to store, or to restore to.
 #[derive(Clone, Default)]
 pub(crate) struct UnitTree {
     pub(crate) content: Option<Content>,

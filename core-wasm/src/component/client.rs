@@ -5,12 +5,11 @@ use super::convert::tree_node;
 use super::imports::{HostEnvironment, HostObjects, HostRecords, HostTree};
 use super::remote::HostRemote;
 use super::{Core, report_panics};
-use crate::administration::remote::RemoteEntries;
-use crate::administration::{self, Totals, verify};
-use crate::cache::LocalCache;
+use crate::cache::{LocalCache, RemoteCache};
 use crate::error::Error;
-use crate::remote::RemoteCache;
-use crate::{clean, hash, restore, retention, store};
+use crate::operations::administration::{self, RemoteEntries, TreeTotals, verify};
+use crate::operations::{clean, hash, restore, store};
+use crate::storage::retention;
 use btdt_ports::Operation;
 
 /// An entry and its tree, for as long as the host asks about it.
@@ -22,7 +21,7 @@ impl client::GuestInspection for Inspection {
     }
 
     fn totals(&self) -> Option<client::TreeTotals> {
-        let totals = Totals::of(self.0.manifest.as_ref()?);
+        let totals = TreeTotals::of(self.0.manifest.as_ref()?);
         let missing_chunks = self.0.missing_chunks;
         Some(client::TreeTotals { missing_chunks, ..totals.into() })
     }
@@ -147,11 +146,11 @@ impl client::Guest for Core {
             client::Cache::Local(cache) => {
                 let (objects, records) = (HostObjects(&cache.objects), HostRecords(&cache.records));
                 let cache = LocalCache::new(&objects, &records, &HostEnvironment);
-                administration::local::list(prefix, after, &cache)
+                administration::list(prefix, after, &cache)
             }
             client::Cache::Remote(cache) => {
                 let server = HostRemote(&cache.server);
-                administration::remote::list(prefix, after, remote_entries(&server, cache))
+                administration::list(prefix, after, &remote_entries(&server, cache))
             }
         };
         page.map(Into::into).map_err(Into::into)
@@ -166,11 +165,11 @@ impl client::Guest for Core {
             client::Cache::Local(cache) => {
                 let (objects, records) = (HostObjects(&cache.objects), HostRecords(&cache.records));
                 let cache = LocalCache::new(&objects, &records, &HostEnvironment);
-                administration::local::inspect(&key, &cache)
+                administration::inspect(&key, &cache)
             }
             client::Cache::Remote(cache) => {
                 let server = HostRemote(&cache.server);
-                administration::remote::inspect(&key, remote_entries(&server, cache))
+                administration::inspect(&key, &remote_entries(&server, cache))
             }
         };
         let found = found.map_err(client::Error::from)?;
@@ -191,11 +190,11 @@ impl client::Guest for Core {
             client::Cache::Local(cache) => {
                 let (objects, records) = (HostObjects(&cache.objects), HostRecords(&cache.records));
                 let cache = LocalCache::new(&objects, &records, &HostEnvironment);
-                administration::local::delete_some(&request, &cache)
+                administration::delete(&request, &cache)
             }
             client::Cache::Remote(cache) => {
                 let server = HostRemote(&cache.server);
-                administration::remote::delete_some(&request, remote_entries(&server, cache))
+                administration::delete(&request, &remote_entries(&server, cache))
             }
         };
         page.map(Into::into).map_err(Into::into)

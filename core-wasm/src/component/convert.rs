@@ -2,12 +2,12 @@
 
 use super::bindings::btdt::cache as wit;
 use super::bindings::exports::btdt::cache::client;
-use crate::administration::{DeletePage, EntryPage, Totals, verify};
-use crate::entries::Entry;
 use crate::error::{CacheAction, Error, ServerFault};
 use crate::key::{Key, KeyFault};
 use crate::manifest::{Content, Manifest};
-use crate::{clean, restore, store};
+use crate::operations::administration::{DeletePage, EntryPage, TreeTotals, verify};
+use crate::operations::{clean, restore, store};
+use crate::storage::record_lookup::Entry;
 
 btdt_ports::mirror!(wit);
 
@@ -157,8 +157,8 @@ impl From<EntryPage> for client::EntryPage {
     }
 }
 
-impl From<Totals> for client::TreeTotals {
-    fn from(totals: Totals) -> Self {
+impl From<TreeTotals> for client::TreeTotals {
+    fn from(totals: TreeTotals) -> Self {
         client::TreeTotals {
             files: totals.files,
             directories: totals.directories,

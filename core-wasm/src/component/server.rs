@@ -4,15 +4,15 @@ use super::bindings::exports::btdt::cache::server as wit;
 use super::imports::{HostAuthority, HostCaches, HostEnvironment, HostObjects};
 use super::remote::{HostArchives, HostPlan, HostReader};
 use super::{Core, report_panics};
-use crate::server::answer::{Encoding, Lookup};
-use crate::server::request::Settings;
-use crate::server::{self, Answer, Body, Page, Request, Response, UploadFault, World};
+use crate::http_api::answer::{Encoding, Lookup};
+use crate::http_api::request::Settings;
+use crate::http_api::{Answer, Body, Page, Request, Response, ServerContext, UploadFault};
 use btdt_ports::PutOutcome;
 
-type HostWorld = World<'static, HostCaches, HostAuthority, HostArchives>;
+type HostContext = ServerContext<'static, HostCaches, HostAuthority, HostArchives>;
 
-fn world(settings: wit::Settings) -> HostWorld {
-    World {
+fn context(settings: wit::Settings) -> HostContext {
+    ServerContext {
         caches: &HostCaches,
         authority: &HostAuthority,
         archives: &HostArchives,
@@ -28,7 +28,7 @@ fn world(settings: wit::Settings) -> HostWorld {
 impl wit::Guest for Core {
     fn handle(request: wit::Request, settings: wit::Settings) -> wit::Answer {
         report_panics();
-        match server::handle(&request.into(), &world(settings)) {
+        match context(settings).handle(&request.into()) {
             Answer::Respond(response) => wit::Answer::Respond(response.into()),
             Answer::ReceiveBytes { limit, encoding } => {
                 wit::Answer::ReceiveBytes(wit::BytesUpload { limit, encoding: encoding.into() })
@@ -46,7 +46,7 @@ impl wit::Guest for Core {
 
     fn with_bytes(request: wit::Request, settings: wit::Settings, body: Vec<u8>) -> wit::Response {
         report_panics();
-        server::with_bytes(&request.into(), &body, &world(settings)).into()
+        context(settings).with_bytes(&request.into(), &body).into()
     }
 
     fn with_chunk(
@@ -56,7 +56,7 @@ impl wit::Guest for Core {
     ) -> wit::Response {
         report_panics();
         let outcome: Result<PutOutcome, UploadFault> = outcome.map(Into::into).map_err(Into::into);
-        server::with_chunk(&request.into(), outcome, &world(settings)).into()
+        context(settings).with_chunk(&request.into(), outcome).into()
     }
 
     fn with_archive(
@@ -65,7 +65,7 @@ impl wit::Guest for Core {
         archive: wit::ArchiveReader,
     ) -> wit::Response {
         report_panics();
-        server::with_archive(&request.into(), HostReader(archive), &world(settings)).into()
+        context(settings).with_archive(&request.into(), HostReader(archive)).into()
     }
 }
 

@@ -1,11 +1,12 @@
-//! The encoded form of a manifest: CBOR (RFC 8949), drawn in `docs/format.md`.
+//! The encoded form of a manifest: CBOR (RFC 8949), described in `docs/format.md`.
 //!
-//! A map with the keys `format`, `version`, `digests` (those of all chunks, joined), `sizes`
-//! (theirs, raw) and `entries`, in this order, so that the chunks can be read without the tree.
-//! Each entry is an array that begins with its kind. Encoding is deterministic: equal trees have
-//! equal manifests, and so equal digests.
+//! A map with the keys `format`, `version`, `digests` (of all chunks, concatenated), `sizes` (raw,
+//! of all chunks) and `entries`, in this order, so that chunks can be read without the tree. Each
+//! entry is an array that starts with its kind. Encoding is deterministic: equal trees have equal
+//! manifests, and thus equal digests.
 
-use super::{Builder, ChunkRef, Content, Extent, Manifest, ManifestFault, Node};
+use super::builder::Builder;
+use super::model::{ChunkRef, Content, Extent, Manifest, ManifestFault, Node};
 use btdt_ports::{Digest, Timestamp};
 use cbor4ii::core::dec::Read as _;
 use cbor4ii::core::utils::SliceReader;
@@ -20,7 +21,7 @@ use std::fmt;
 const FORMAT: &str = "btdt manifest";
 const VERSION: u32 = 1;
 
-/// Bytes of the smallest entry that can be valid: a hard link with a name of one byte.
+/// Size of the smallest valid entry in bytes: a hard link with a name of one byte.
 const SMALLEST_ENTRY: usize = 6;
 
 const DIRECTORY: u8 = 0;
@@ -28,29 +29,23 @@ const FILE: u8 = 1;
 const SYMLINK: u8 = 2;
 const HARD_LINK: u8 = 3;
 
-/// The encoded form of `manifest`.
+/// Encodes a manifest.
 ///
 /// # Errors
-/// [`ManifestFault::TooLarge`] when it cannot be held in memory.
+/// [`ManifestFault::TooLarge`] if memory does not suffice.
 pub fn encode(manifest: &Manifest) -> Result<Vec<u8>, ManifestFault> {
-    // About 40 bytes a node: a good guess saves growing, which doubles the peak.
+    // About 40 bytes per node: a good guess avoids growing, which doubles the peak.
     let guess = 64 + manifest.chunks.len() * 38 + manifest.nodes.len() * 32 + manifest.text.len();
     cbor4ii::serde::to_vec(Vec::with_capacity(guess), &Encoded(manifest))
         .map_err(|_| ManifestFault::TooLarge)
 }
 
-/// Reads and checks an encoded manifest.
-///
-/// # Errors
-/// See [`ManifestFault`].
+/// Decodes and checks a manifest.
 pub fn decode(bytes: &[u8]) -> Result<Manifest, ManifestFault> {
     read(bytes, true)?.finish()
 }
 
-/// Reads only the chunks that a manifest refers to, without looking at its tree.
-///
-/// # Errors
-/// See [`ManifestFault`].
+/// Decodes only the chunks of a manifest, skipping its tree.
 pub fn decode_chunks(bytes: &[u8]) -> Result<Vec<ChunkRef>, ManifestFault> {
     Ok(read(bytes, false)?.manifest.chunks)
 }
@@ -127,7 +122,7 @@ impl Serialize for EncodedNodes<'_> {
     }
 }
 
-/// A flat array of chunk, offset, length, chunk, offset, length and so on.
+/// A flat array: chunk, offset, length, chunk, offset, length and so on.
 struct EncodedExtents<'manifest>(&'manifest [Extent]);
 
 impl Serialize for EncodedExtents<'_> {
@@ -142,7 +137,7 @@ impl Serialize for EncodedExtents<'_> {
     }
 }
 
-/// Carries the exact fault past serde, whose errors are text.
+/// Passes the exact fault around serde, whose errors are text.
 struct ManifestSeed<'fault> {
     fault: &'fault Cell<ManifestFault>,
     entries: bool,
@@ -222,7 +217,7 @@ fn next<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
 
 struct EntriesSeed<'seed> {
     builder: &'seed mut Builder,
-    /// More entries than this cannot be encoded in the bytes that are there.
+    /// Upper bound for the number of entries, from the size of the input.
     most: usize,
     fault: &'seed Cell<ManifestFault>,
 }
@@ -243,7 +238,7 @@ impl<'de> Visitor<'de> for EntriesSeed<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        // What the length says is believed only as far as that many entries can be there.
+        // The announced length comes from outside: trust it only up to that bound.
         self.builder.reserve(sequence.size_hint().unwrap_or(0).min(self.most));
         let mut extents = Vec::new();
         while sequence

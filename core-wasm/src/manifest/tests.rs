@@ -1,9 +1,10 @@
-//! What decodes is safe, and everything that is not is refused, each fault by its name.
+//! Whatever decodes is safe, and anything unsafe is refused with the right fault.
 //!
-//! Hostile manifests are written by hand, byte by byte: the encoder cannot make them.
+//! Hostile manifests are written byte by byte, because the encoder cannot make them.
 
 use super::*;
 use crate::digest::sha256;
+use btdt_ports::Timestamp;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -74,13 +75,13 @@ fn fields(sizes: &[u64], entries: &[Vec<u8>]) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// A manifest with one chunk of 100 bytes, in whose root directory these entries are.
+/// A manifest with one chunk of 100 bytes and these entries in its root directory.
 fn with(entries: &[Vec<u8>]) -> Vec<u8> {
     let entries = [&[directory(0, b"")], entries].concat();
     map(&fields(&[100], &entries))
 }
 
-/// Whether a manifest is safe to restore, found out without the checks of the builder.
+/// Whether a manifest is safe to restore, checked independently of the builder.
 fn assert_safe(manifest: &Manifest) {
     assert!(!manifest.is_empty());
     let mut kinds = Vec::new();
@@ -140,7 +141,7 @@ fn assert_safe_or_refused(encoded: &[u8]) {
             assert_eq!(decode(&again).as_ref(), Ok(&manifest));
         }
         Err(fault) => {
-            // What the chunks alone tell has to be told of the whole as well.
+            // Decoding the whole manifest must agree with decoding its chunks alone.
             if let Err(of_chunks) = decode_chunks(encoded) {
                 let entries_first = matches!(of_chunks, ManifestFault::Malformed);
                 assert!(entries_first || of_chunks == fault, "{of_chunks} {fault}");
@@ -171,7 +172,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     leaf.prop_recursive(5, 60, 6, |inner| btree_map(name(), inner, 0..6).prop_map(Kind::Directory))
 }
 
-/// A valid manifest with any tree.
+/// A valid manifest with a random tree.
 fn manifest() -> impl Strategy<Value = Manifest> {
     let children = btree_map(name(), kind(), 0..8);
     let time = (any::<i64>(), 0..1_000_000_000_u32, prop::option::of(0..=0o777_u32));
@@ -240,7 +241,7 @@ fn add(
     }
 }
 
-/// An entry that is nearly right.
+/// An entry that is almost valid.
 fn wild_entry() -> impl Strategy<Value = Vec<u8>> {
     let names = prop_oneof![
         4 => prop::sample::select(vec!["a", "b", "c", "d"]).prop_map(|name| name.into()),
@@ -324,7 +325,7 @@ fn names_out_of_order_or_twice_are_refused() {
     assert_eq!(decode(&twice), Err(ManifestFault::Order(2)));
     let swapped = with(&[file(0, b"b", &[]), file(0, b"a", &[])]);
     assert_eq!(decode(&swapped), Err(ManifestFault::Order(2)));
-    // Also where something else came in between.
+    // The same with another entry in between.
     let apart = with(&[directory(0, b"a"), file(1, b"x", &[]), symlink(0, b"a", b"/etc")]);
     assert_eq!(decode(&apart), Err(ManifestFault::Order(3)));
 }
@@ -435,7 +436,7 @@ fn links_to_anything_else_are_refused() {
         let encoded = with(&[symlink(0, b"b", target)]);
         assert_eq!(decode(&encoded), Err(ManifestFault::Link(1)));
     }
-    // Where a symbolic link points is data: nothing is ever written through it.
+    // A symbolic link's target is data: nothing is ever written through it.
     assert_safe(&decode(&with(&[symlink(0, b"b", b"/etc/../..")])).unwrap());
     assert_safe(&decode(&with(&[symlink(0, b"b", &[b'a'; 4096])])).unwrap());
 }
@@ -460,7 +461,7 @@ fn other_shapes_are_refused() {
     shapes.push([map(&good), vec![0]].concat());
     shapes.push([map(&good), map(&good)].concat());
     for index in 0..good.len() {
-        // One missing, one twice, one of another name, one of another type, two swapped.
+        // One field missing, one repeated, one renamed, one of another type, two swapped.
         let mut fields = good.clone();
         fields.remove(index);
         shapes.push(map(&fields));

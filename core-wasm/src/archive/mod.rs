@@ -1,0 +1,4 @@
+//! Tar archives: into manifests and out of them.
+
+pub mod export;
+pub mod import;

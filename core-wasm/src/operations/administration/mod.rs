@@ -1,0 +1,11 @@
+//! Lists, inspects and deletes the entries of a cache, and verifies a local cache.
+
+mod entries;
+mod local;
+mod remote;
+pub mod verify;
+
+pub use entries::{
+    DeletePage, DeleteRequest, Entries, EntryPage, Inspection, TreeTotals, delete, inspect, list,
+};
+pub use remote::RemoteEntries;
