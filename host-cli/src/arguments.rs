@@ -1,6 +1,6 @@
 //! What users type. The texts here are the help.
 
-use crate::token::TokenArguments;
+use crate::token_arguments::TokenArguments;
 use btdt_host_runtime::units::{parse_age, parse_size};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

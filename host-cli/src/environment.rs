@@ -1,4 +1,4 @@
-//! Clock, randomness and messages for the core, and the proxies that servers are reached through.
+//! Clock, random numbers and messages for the core, and the proxies for reaching servers.
 
 use crate::printer::Printer;
 use btdt_host_runtime::http::Proxies;
@@ -30,9 +30,9 @@ impl Environment for SystemEnvironment {
     }
 }
 
-/// The proxies that the environment names.
+/// The proxies named in the environment.
 pub(crate) fn proxies() -> Proxies {
-    // What is no text is no URL either, and is refused as such where it is needed.
+    // What is not text is not a URL either, and is refused when it is used.
     let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
     Proxies::of_environment(|name| std::env::var_os(name).map(text))
 }

@@ -3,20 +3,20 @@
 /// How the tool ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// What was asked for was done; a restore: from the primary key.
+    /// Success; for a restore, from the primary key.
     Success,
     /// Something failed.
     Error,
     /// The arguments are wrong.
     Usage,
-    /// Restored from another key than the first.
+    /// Restored from a key other than the first.
     OtherKey,
-    /// Nothing to restore was found.
+    /// Nothing was found.
     NotFound,
 }
 
 impl Exit {
-    /// The code that the process ends with.
+    /// The exit code of the process.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {

@@ -1,8 +1,8 @@
-//! The command-line tool `btdt`: arguments in, the core asked, an exit code out.
+//! The command-line tool `btdt`: parses arguments, calls the core and returns an exit code.
 //!
-//! [`arguments`] is what users type, [`commands`] what is done about it, [`messages`] what they
-//! read, and [`backend`] where the core runs. Only [`printer`] prints, and exit codes are decided in [`exit`] alone. Nothing about
-//! caches is decided here.
+//! [`arguments`] parses, [`commands`] runs the operations, [`messages`] words the errors, and
+//! [`backend`] reaches the core. Only [`printer`] prints, and exit codes are decided in [`exit`]
+//! alone. Nothing about caches is decided here.
 
 pub mod arguments;
 mod backend;
@@ -10,21 +10,29 @@ mod commands;
 #[cfg(not(target_family = "wasm"))]
 mod environment;
 mod exit;
+mod failure;
 mod messages;
 mod printer;
-pub mod token;
+pub mod token_arguments;
 
-pub use backend::{Core, CoreError, start};
+pub use backend::{Core, CoreError};
 pub use printer::Printer;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
 use exit::Exit;
-use messages::Failure;
+use failure::Failure;
 use std::ffi::OsString;
+use std::process::ExitCode;
 
-/// Runs the tool with these arguments, the first of which is its own name, and gives its exit
-/// code. `load` supplies the core, once the arguments turn out to be valid.
+/// Runs the tool as the whole process. The first argument is the name of the program.
+pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    backend::enter();
+    backend::end(run(arguments, Core::embedded, &Printer::standard()))
+}
+
+/// Runs the tool and returns its exit code. The first argument is the name of the program. `load`
+/// supplies the core once the arguments are known to be valid.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     load: impl FnOnce() -> Result<Core, CoreError>,
@@ -43,7 +51,7 @@ pub fn run(
     }
 }
 
-/// Does what is asked. `load` is called only for what needs the core.
+/// Runs a command. `load` is called only if the command needs the core.
 fn ask(
     command: Command,
     load: impl FnOnce() -> Result<Core, CoreError>,
@@ -51,7 +59,7 @@ fn ask(
 ) -> Result<Exit, Failure> {
     let context = || {
         let core = load().map_err(|error| messages::unusable_core(&error))?;
-        Ok(commands::Context { core, printer })
+        Ok(commands::context::Context { core, printer })
     };
     match command {
         Command::Clean(arguments) => commands::clean::run(&arguments, context()?),

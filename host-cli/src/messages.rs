@@ -1,40 +1,13 @@
-//! What users read when something goes wrong: what failed, why, and what to do about it.
+//! Error messages for users: what failed, why, and what to do about it.
 
 use crate::backend::{CoreError, client};
-use crate::exit::Exit;
+use crate::failure::Failure;
 use btdt_host_runtime::auth::TokenFileError;
 use btdt_host_runtime::storage::OpenError;
 use btdt_ports::{HttpError, IoError, IoErrorKind};
 use std::path::{Path, PathBuf};
 
-/// An error on its way to the user.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// How the process ends.
-    pub exit: Exit,
-    /// What failed.
-    pub what: String,
-    /// Why, outermost first.
-    pub causes: Vec<String>,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
-
-impl Failure {
-    fn new(what: String, causes: Vec<String>) -> Self {
-        Failure { exit: Exit::Error, what, causes, hint: None }
-    }
-
-    fn hint(self, hint: impl Into<String>) -> Self {
-        Failure { hint: Some(hint.into()), ..self }
-    }
-
-    fn usage(what: String) -> Self {
-        Failure { exit: Exit::Usage, what, causes: Vec::new(), hint: None }
-    }
-}
-
-/// Names what failed, once it is known why.
+/// The attempted operation, for messages about its failure.
 pub(crate) struct Attempt<'attempt> {
     /// What failed, in a few words.
     pub what: String,
@@ -42,13 +15,13 @@ pub(crate) struct Attempt<'attempt> {
     pub cache: &'attempt Path,
 }
 
-/// A cache as it may be shown: of a URL without the name and the password that may be in it.
+/// The name of a cache for messages: a URL without user name and password.
 pub(crate) fn cache_name(cache: &Path) -> String {
     let shown = cache.display().to_string();
     let Some((scheme, rest)) = shown.split_once("://") else { return shown };
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-    // A password that was not encoded may contain those characters itself: then what is before
-    // them is no host with a port.
+    // An unencoded password may contain those characters itself: then what precedes them is not a
+    // host with a port.
     let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
     let is_host = authority.ends_with(']') || port.bytes().all(|byte| byte.is_ascii_digit());
     let secret = if is_host { authority } else { rest };
@@ -58,7 +31,7 @@ pub(crate) fn cache_name(cache: &Path) -> String {
     }
 }
 
-/// What was given as a cache has a scheme that none has.
+/// The URL of a cache has an unknown scheme.
 pub(crate) fn unknown_scheme(cache: &Path, scheme: &str) -> Failure {
     let what = format!("Could not access cache: {}", cache_name(cache));
     let cause = format!("There are no caches behind {scheme}://");
@@ -70,7 +43,7 @@ pub(crate) fn unknown_scheme(cache: &Path, scheme: &str) -> Failure {
 
 /// The core component cannot be loaded.
 pub(crate) fn unusable_core(error: &CoreError) -> Failure {
-    Failure::new("Could not start".to_owned(), vec![error.to_string()])
+    Failure::new("Could not start", vec![error.to_string()])
 }
 
 /// A directory cannot be used as a cache.
@@ -89,9 +62,9 @@ pub(crate) fn unusable_cache(path: &Path, error: &OpenError) -> Failure {
     }
 }
 
-/// Standard output does not take the result. A script would go on with an empty one.
+/// The result cannot be written to standard output: a script would continue with an empty one.
 pub(crate) fn output(error: std::io::Error) -> Failure {
-    Failure::new("Could not write to standard output".to_owned(), vec![error.to_string()])
+    Failure::new("Could not write to standard output", vec![error.to_string()])
 }
 
 /// The token for a server cannot be used.
@@ -112,7 +85,7 @@ pub(crate) fn unreadable_certificates(path: &Path, error: &std::io::Error) -> Fa
     Failure::new(format!("Could not open: {}", path.display()), vec![error.to_string()])
 }
 
-/// There is no certificate in a file, or one that cannot be used.
+/// A file contains no certificate or an unusable one.
 pub(crate) fn unusable_certificates(paths: &[PathBuf], error: &HttpError) -> Failure {
     let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     Failure::new(
@@ -121,7 +94,7 @@ pub(crate) fn unusable_certificates(paths: &[PathBuf], error: &HttpError) -> Fai
     )
 }
 
-/// A cache on a server cannot be read as a whole from here.
+/// A cache on a server cannot be verified from here.
 pub(crate) fn verify_on_server(url: &str) -> Failure {
     let cause = "Only a cache in a directory can be verified as a whole".to_owned();
     Failure::new(format!("Could not verify: {}", cache_name(Path::new(url))), vec![cause]).hint(
@@ -130,11 +103,11 @@ pub(crate) fn verify_on_server(url: &str) -> Failure {
     )
 }
 
-/// All entries would be deleted, most likely because a variable is not set.
+/// All entries would be deleted, probably because a variable is not set.
 pub(crate) fn empty_prefix() -> Failure {
     let what = "invalid value '' for '--prefix <PREFIX>': every key begins with it; to delete \
                 everything, remove the directory of the cache";
-    Failure::usage(what.to_owned())
+    Failure::usage(what)
 }
 
 /// The source of a store is the cache.
@@ -159,12 +132,12 @@ impl Attempt<'_> {
         )
     }
 
-    /// The core could not do what was asked.
+    /// The core reported an error.
     pub(crate) fn failed(self, error: client::Error) -> Failure {
         use client::Error;
         let what = self.what;
         match error {
-            Error::NoKeys => Failure::usage("no key was given, only empty ones".to_owned()),
+            Error::NoKeys => Failure::usage("no key was given, only empty ones"),
             Error::InvalidKey(invalid) => Failure::usage(format!(
                 "invalid key {:?}: {}",
                 invalid.key,
@@ -246,7 +219,7 @@ fn server_failure(what: String, cache: &Path, failure: &client::ServerFailure) -
             let cause = format!("The server answered {}: {}", refusal.status, refusal.message);
             let shown = Failure::new(what, vec![asked, cause]);
             match refusal.status {
-                // What is sent expires after minutes, by the clock of this machine.
+                // The token sent expires after minutes, by the clock of this machine.
                 401 if refusal.message.contains("expired") => shown.hint(
                     "give a token that has not expired, `btdt token inspect` shows until when it \
                      is valid; if it has not, look at the clock of this machine, which may be slow",

@@ -1,9 +1,9 @@
-//! Everything that is printed, and nothing else prints.
+//! All output: nothing else prints.
 //!
-//! A reader that has gone away is no error: whoever closes a pipe does not want the rest.
+//! A closed pipe is not an error: its reader does not want the rest.
 
 use crate::exit::Exit;
-use crate::messages::Failure;
+use crate::failure::Failure;
 use btdt_host_runtime::messages::{self, escape};
 use btdt_ports::Severity;
 use std::fmt::Write as _;
@@ -29,32 +29,29 @@ impl Printer {
         Printer { output: Arc::new(Mutex::new(output)), messages: Arc::new(Mutex::new(messages)) }
     }
 
-    /// A line of what the user asked for.
-    ///
-    /// # Errors
-    /// When it cannot be written, for example because a disk is full.
+    /// Prints a line of the result.
     pub fn result(&self, line: &str) -> io::Result<()> {
         try_to_write(&self.output, &format!("{line}\n"))
     }
 
-    /// A line about what was done.
+    /// Prints a line about what was done.
     pub fn note(&self, line: &str) {
         write(&self.messages, &format!("{}\n", escape(line)));
     }
 
-    /// A line about something that is not as it should be.
+    /// Prints a warning.
     pub fn warning(&self, line: &str) {
         write(&self.messages, &format!("{}\n", messages::warning(line)));
     }
 
-    /// A message of the core, which may be none that users read.
+    /// Prints a message of the core, unless it is not for users.
     pub fn log(&self, severity: Severity, message: &str) {
         if let Some(line) = messages::line(severity, message) {
             write(&self.messages, &format!("{line}\n"));
         }
     }
 
-    /// An error with its causes, outermost first, and what to do about it.
+    /// Prints an error with its causes, outermost first, and the hint.
     pub fn failure(&self, failure: &Failure) {
         if failure.exit == Exit::Usage {
             let text = format!("error: {}\n\nFor more information, try '--help'.\n", failure.what);
@@ -78,7 +75,7 @@ impl Printer {
         write(&self.messages, &text);
     }
 
-    /// What the argument parser has to say: help and version are results, the rest are errors.
+    /// Prints the output of the argument parser: help and version are results, the rest are errors.
     #[must_use]
     pub fn usage(&self, error: &clap::Error) -> Exit {
         let text = error.render().to_string();
@@ -93,7 +90,7 @@ impl Printer {
 }
 
 fn write(to: &Mutex<dyn Write + Send>, text: &str) {
-    // There is no other place to say that messages cannot be written.
+    // There is nowhere to report that messages cannot be written.
     let _ = try_to_write(to, text);
 }
 

@@ -1,6 +1,6 @@
-//! The core inside this program, on the files and servers of the machine.
+//! The core embedded in this program, with the files and network of the machine.
 
-use super::Connection;
+use super::connection::Connection;
 use crate::environment::{self, SystemEnvironment};
 use crate::printer::Printer;
 use btdt_host_runtime::engine::LocalCache;
@@ -9,7 +9,6 @@ use btdt_host_runtime::http_rules::{TokenSource, UserToken};
 use btdt_host_runtime::storage::{FilesystemStorage, OpenError};
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use btdt_ports::HttpError;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,9 +16,12 @@ use std::sync::Arc;
 pub(crate) use btdt_host_runtime::engine::{Cache, Inspection, Session, client};
 pub use btdt_host_runtime::engine::{Core, CoreError};
 
-/// Runs the tool with these arguments, the first of which is its own name, as all of this process.
-pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::from(crate::run(arguments, Core::embedded, &Printer::standard()))
+/// Prepares the process.
+pub(crate) fn enter() {}
+
+/// Ends the process with this exit code.
+pub(crate) fn end(code: u8) -> ExitCode {
+    ExitCode::from(code)
 }
 
 /// A fresh instance of the core, which logs to the printer.
@@ -27,7 +29,7 @@ pub(crate) fn session(core: &Core, printer: &Printer) -> Result<Session, CoreErr
     core.session(Arc::new(SystemEnvironment::new(printer.clone())))
 }
 
-/// The files at a path: nothing has to be there.
+/// The files at a path, which need not exist.
 pub(crate) fn open_tree(path: PathBuf) -> FilesystemTree {
     FilesystemTree::new(path)
 }
@@ -37,7 +39,7 @@ pub(crate) fn open_cache(path: &Path) -> Result<Cache, OpenError> {
     Ok(Cache::Local(LocalCache::new(FilesystemStorage::open(path)?)))
 }
 
-/// The cache of that URL.
+/// The cache at a URL.
 pub(crate) fn connect(url: &str, connection: Connection) -> Result<Cache, HttpError> {
     let Connection { token, root_certificates } = connection;
     let token = token.map(|token| Arc::new(UserToken(token)) as Arc<dyn TokenSource>);
@@ -47,7 +49,7 @@ pub(crate) fn connect(url: &str, connection: Connection) -> Result<Cache, HttpEr
     Ok(Cache::Remote { server, url: url.to_owned() })
 }
 
-/// A path that exists, without symbolic links.
+/// An existing path without symbolic links.
 pub(crate) fn real_path(path: &Path) -> Option<PathBuf> {
     path.canonicalize().ok()
 }

@@ -1,18 +1,18 @@
-//! Paths without symbolic links, as far as this program can see them.
+//! Resolves symbolic links as far as this program can see them.
 //!
-//! What `canonicalize` of the standard library does needs every directory on the way. A program in
-//! WebAssembly has only the directories that its runtime has opened for it, and the names above
-//! them are no directories to it: such a name stays as it is.
+//! `canonicalize` of the standard library needs every directory of the path. A program in
+//! WebAssembly sees only the directories that its runtime has opened: names above them stay as they
+//! are.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// As many links as Linux follows in one path.
+/// The limit of Linux for links in one path.
 const MAX_LINKS: u32 = 40;
 
-/// A path that exists, absolute and without the symbolic links that can be read; `None` where
-/// there is nothing, or the links go round in a circle.
+/// An existing path, absolute and without the symbolic links that can be read; `None` if it does
+/// not exist or its links form a loop.
 pub(crate) fn real_path(path: &Path) -> Option<PathBuf> {
     fs::metadata(path).ok()?;
     let mut rest = Vec::new();
@@ -40,7 +40,7 @@ pub(crate) fn real_path(path: &Path) -> Option<PathBuf> {
     Some(real)
 }
 
-/// Adds the names of a path, so that the first one is popped first.
+/// Adds the names of a path in reverse, so that the first one is popped first.
 fn push_reversed(names: &mut Vec<OsString>, path: &Path) {
     for component in path.components().rev() {
         match component {

@@ -1,8 +1,9 @@
-//! The cache that the user named: a directory, or a server with what it takes to talk to it.
+//! The cache that the user named: a directory, or a server with credentials.
 
 use crate::arguments::CacheArguments;
 use crate::backend::{self, Cache, Connection};
-use crate::messages::{self, Failure};
+use crate::failure::Failure;
+use crate::messages;
 use btdt_host_runtime::auth::TokenFile;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ pub(super) fn url(path: &Path) -> Option<String> {
     (scheme == "http" || scheme == "https").then(|| path.to_string_lossy().into_owned())
 }
 
-/// What is before the `://` of something that begins like a URL, in lower case.
+/// The scheme of something that begins like a URL, in lower case.
 fn scheme(path: &Path) -> Option<String> {
     let text = path.to_string_lossy();
     let (scheme, _) = text.split_once("://")?;
@@ -49,8 +50,8 @@ fn remote(arguments: &CacheArguments, url: &str) -> Result<Cache, Failure> {
         .map_err(|error| messages::unusable_certificates(&arguments.root_cert, &error))
 }
 
-/// Where the cache lies in a tree of the user; empty where the tree is the cache itself, `None`
-/// where it lies elsewhere. Relative, with symbolic links resolved on both sides.
+/// The relative path of the cache in a tree of the user, with symbolic links resolved; empty if the
+/// tree is the cache itself, `None` if the cache is elsewhere.
 pub(super) fn place_in(tree: &Path, cache: &Path) -> Option<PathBuf> {
     let (tree, cache) = (backend::real_path(tree)?, backend::real_path(cache)?);
     cache.strip_prefix(tree).ok().map(Path::to_path_buf)

@@ -1,11 +1,12 @@
 //! `btdt clean`
 
 use super::cache::open;
-use super::{Context, outcome};
+use super::context::{Context, outcome};
 use crate::arguments::CleanArguments;
 use crate::backend::client;
 use crate::exit::Exit;
-use crate::messages::{self, Attempt, Failure};
+use crate::failure::Failure;
+use crate::messages::{self, Attempt};
 use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &CleanArguments, context: Context<'_>) -> Result<Exit, Failure> {

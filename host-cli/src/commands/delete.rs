@@ -1,12 +1,14 @@
 //! `btdt delete`
 
 use super::cache::open;
-use super::show::{self, Lines};
-use super::{Context, outcome};
+use super::context::{Context, outcome};
+use super::show::Lines;
 use crate::arguments::DeleteArguments;
 use crate::backend::client;
 use crate::exit::Exit;
-use crate::messages::{self, Attempt, Failure};
+use crate::failure::Failure;
+use crate::messages::{self, Attempt};
+use btdt_host_runtime::messages::escape;
 
 pub(crate) fn run(arguments: &DeleteArguments, context: Context<'_>) -> Result<Exit, Failure> {
     if arguments.prefix.as_deref() == Some("") {
@@ -28,7 +30,7 @@ pub(crate) fn run(arguments: &DeleteArguments, context: Context<'_>) -> Result<E
         let page = outcome(session.delete(&request, &cache), attempt())?;
         let mut lines = Lines::new(context.printer);
         for key in &page.deleted {
-            lines.line(&format!("Deleted key {}", show::plain(key)))?;
+            lines.line(&format!("Deleted key {}", escape(key)))?;
         }
         lines.flush()?;
         deleted += page.deleted.len();

@@ -1,10 +1,11 @@
 //! `btdt hash`
 
-use super::{Context, outcome};
+use super::context::{Context, outcome};
 use crate::arguments::{HashArguments, HashFunction};
 use crate::backend::{self, client};
 use crate::exit::Exit;
-use crate::messages::{self, Attempt, Failure};
+use crate::failure::Failure;
+use crate::messages::{self, Attempt};
 use std::path::Path;
 
 pub(crate) fn run(arguments: &HashArguments, context: Context<'_>) -> Result<Exit, Failure> {

@@ -1,19 +1,20 @@
 //! `btdt inspect`
 
 use super::cache::open;
-use super::list::stored_size;
+use super::context::{Context, outcome};
 use super::show::{self, JsonEntry, Lines};
-use super::{Context, outcome};
 use crate::arguments::{Format, InspectArguments};
 use crate::backend::{CoreError, Inspection, client};
 use crate::exit::Exit;
-use crate::messages::{Attempt, Failure};
+use crate::failure::Failure;
+use crate::messages::Attempt;
+use btdt_host_runtime::messages::escape;
 use btdt_host_runtime::units::{show_count, show_size};
 use btdt_ports::Digest;
 use btdt_ports::time::rfc_3339;
 use serde::Serialize;
 
-/// Paths that are asked for at once.
+/// Paths per request.
 const BATCH: u32 = 10_000;
 
 #[derive(Serialize)]
@@ -108,13 +109,13 @@ fn text(
     totals: Option<client::TreeTotals>,
     lines: &mut Lines<'_>,
 ) -> Result<(), Failure> {
-    lines.line(&format!("Key:        {}", show::plain(&entry.key)))?;
+    lines.line(&format!("Key:        {}", escape(&entry.key)))?;
     lines.line(&format!("Manifest:   {}", Digest::from(entry.manifest)))?;
     lines.line(&format!("Stored:     {}", rfc_3339(entry.created.into())))?;
     lines.line(&format!("Last used:  {}", rfc_3339(entry.last_access.into())))?;
-    lines.line(&format!("Tool:       {}", show::plain(&entry.tool)))?;
+    lines.line(&format!("Tool:       {}", escape(&entry.tool)))?;
     for (name, value) in &entry.labels {
-        lines.line(&format!("Label:      {}={}", show::plain(name), show::plain(value)))?;
+        lines.line(&format!("Label:      {}={}", escape(name), escape(value)))?;
     }
     let files = show_count(entry.files, "file", "files");
     lines.line(&format!("Files:      {files}, {}", show_size(entry.raw_size)))?;
@@ -129,14 +130,18 @@ fn text(
         show_count(totals.hard_links, "hard link", "hard links"),
     ))?;
     let mut chunks = show_count(totals.chunks, "chunk", "chunks");
-    chunks.push_str(&format!(", {}; stored {}", show_size(totals.chunks_size), stored_size(entry)));
+    chunks.push_str(&format!(
+        ", {}; stored {}",
+        show_size(totals.chunks_size),
+        show::stored_size(entry)
+    ));
     if totals.missing_chunks > 0 {
         chunks.push_str(&format!("; {} MISSING", totals.missing_chunks));
     }
     lines.line(&format!("Chunks:     {chunks}"))
 }
 
-/// A path of a tree, in the way of `tar tv`.
+/// A line about a node, like those of `tar tv`.
 fn listed(node: &client::TreeNode) -> String {
     use client::NodeContent::{Directory, File, HardLink, Symlink};
     let (kind, size, link) = match &node.content {
@@ -156,7 +161,7 @@ fn listed(node: &client::TreeNode) -> String {
     format!("{kind}{mode} {size:>12} {} {path}{link}", rfc_3339(node.modified.into()))
 }
 
-/// All but the end of the object.
+/// The beginning of the JSON object.
 fn json(
     entry: &client::EntryInfo,
     totals: Option<client::TreeTotals>,

@@ -1,14 +1,16 @@
 //! `btdt list`
 
 use super::cache::open;
+use super::context::{Context, outcome};
 use super::show::{self, JsonEntry, Lines};
-use super::{Context, outcome};
 use crate::arguments::{Format, ListArguments};
 use crate::backend::client;
 use crate::exit::Exit;
-use crate::messages::{self, Attempt, Failure};
+use crate::failure::Failure;
+use crate::messages::{self, Attempt};
 use btdt_host_runtime::clock;
-use btdt_host_runtime::units::{show_count, show_size};
+use btdt_host_runtime::messages::escape;
+use btdt_host_runtime::units::show_count;
 
 pub(crate) fn run(arguments: &ListArguments, context: Context<'_>) -> Result<Exit, Failure> {
     let cache = open(&arguments.cache)?;
@@ -49,7 +51,7 @@ fn text(entries: &[client::EntryInfo], lines: &mut Lines<'_>) -> Result<(), Fail
     let now = clock::now();
     let row = |entry: &client::EntryInfo| {
         let age = show::age(now, entry.last_access.into());
-        [age, stored_size(entry), show_count(entry.files, "file", "files")]
+        [age, show::stored_size(entry), show_count(entry.files, "file", "files")]
     };
     let mut widths = [0; 3];
     for entry in entries {
@@ -59,20 +61,12 @@ fn text(entries: &[client::EntryInfo], lines: &mut Lines<'_>) -> Result<(), Fail
     }
     let [age_width, size_width, files_width] = widths;
     for entry in entries {
-        let ([age, size, files], key) = (row(entry), show::plain(&entry.key));
+        let ([age, size, files], key) = (row(entry), escape(&entry.key));
         lines.line(&format!(
             "{age:>age_width$}  {size:>size_width$}  {files:>files_width$}  {key}"
         ))?;
     }
     Ok(())
-}
-
-/// What the chunks of an entry take; servers do not always know.
-pub(super) fn stored_size(entry: &client::EntryInfo) -> String {
-    match entry.stored_size {
-        0 if entry.raw_size > 0 => "-".to_owned(),
-        size => show_size(size),
-    }
 }
 
 fn json(entries: &[client::EntryInfo], lines: &mut Lines<'_>) -> Result<(), Failure> {

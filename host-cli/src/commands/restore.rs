@@ -1,11 +1,12 @@
 //! `btdt restore`
 
 use super::cache::{open, place_in};
-use super::{Context, outcome};
+use super::context::{Context, outcome};
 use crate::arguments::RestoreArguments;
 use crate::backend::{self, client};
 use crate::exit::Exit;
-use crate::messages::{self, Attempt, Failure};
+use crate::failure::Failure;
+use crate::messages::{self, Attempt};
 use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &RestoreArguments, context: Context<'_>) -> Result<Exit, Failure> {

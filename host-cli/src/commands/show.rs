@@ -1,19 +1,21 @@
-//! How entries and other results look: as text for people, as JSON for programs.
+//! Formatting of results: text for people, JSON for programs.
 
 use crate::backend::client;
-use crate::messages::{self, Failure};
+use crate::failure::Failure;
+use crate::messages;
 use crate::printer::Printer;
 use btdt_host_runtime::messages::escape;
+use btdt_host_runtime::units::show_size;
 use btdt_ports::time::rfc_3339;
 use btdt_ports::{Digest, Timestamp};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Bytes that are gathered before they are printed.
+/// Bytes that are buffered before printing.
 const GATHERED: usize = 64 << 10;
 
-/// Results on their way to standard output.
+/// Buffered lines of results.
 pub(super) struct Lines<'printer> {
     printer: &'printer Printer,
     text: String,
@@ -24,14 +26,14 @@ impl<'printer> Lines<'printer> {
         Lines { printer, text: String::new() }
     }
 
-    /// Prints a line, sooner or later. It must not have control characters in it.
+    /// Adds a line, which must not contain control characters.
     pub(super) fn line(&mut self, line: &str) -> Result<(), Failure> {
         self.text.push_str(line);
         self.text.push('\n');
         if self.text.len() >= GATHERED { self.flush() } else { Ok(()) }
     }
 
-    /// Prints what has been gathered.
+    /// Prints the buffered lines.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.text);
         match text.strip_suffix('\n') {
@@ -74,7 +76,7 @@ impl<'entry> JsonEntry<'entry> {
 /// A value as JSON on one line.
 pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string(value).map_err(|error| messages::output(error.into()))?;
-    // What JSON allows and terminals obey: only texts contain these.
+    // Control characters that JSON allows and terminals interpret: only texts contain them.
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {
@@ -86,12 +88,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
     Ok(escaped)
 }
 
-/// Text without control characters.
-pub(super) fn plain(text: &str) -> String {
-    escape(text)
-}
-
-/// A path for people: what is no UTF-8 as `\xNN`.
+/// A path for people, with bytes that are not UTF-8 as `\xNN`.
 pub(super) fn path(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -103,7 +100,7 @@ pub(super) fn path(bytes: &[u8]) -> String {
     shown
 }
 
-/// A path for JSON, and its bytes in hexadecimal where it is no UTF-8.
+/// A path for JSON, and its bytes in hexadecimal if it is not UTF-8.
 pub(super) fn json_path(bytes: &[u8]) -> (Cow<'_, str>, Option<String>) {
     let path = String::from_utf8_lossy(bytes);
     let hex = matches!(path, Cow::Owned(_))
@@ -111,7 +108,15 @@ pub(super) fn json_path(bytes: &[u8]) -> (Cow<'_, str>, Option<String>) {
     (path, hex)
 }
 
-/// How long ago something was, roughly.
+/// The stored size of an entry; servers do not always know it.
+pub(super) fn stored_size(entry: &client::EntryInfo) -> String {
+    match entry.stored_size {
+        0 if entry.raw_size > 0 => "-".to_owned(),
+        size => show_size(size),
+    }
+}
+
+/// A rough age.
 pub(super) fn age(now: Timestamp, then: Timestamp) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;

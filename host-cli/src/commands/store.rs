@@ -1,11 +1,12 @@
 //! `btdt store`
 
 use super::cache::{open, place_in};
-use super::{Context, outcome};
+use super::context::{Context, outcome};
 use crate::arguments::StoreArguments;
 use crate::backend::{self, client};
 use crate::exit::Exit;
-use crate::messages::{self, Attempt, Failure};
+use crate::failure::Failure;
+use crate::messages::{self, Attempt};
 use btdt_host_runtime::units::{show_count, show_size};
 use std::path::Path;
 
@@ -16,7 +17,7 @@ pub(crate) fn run(arguments: &StoreArguments, context: Context<'_>) -> Result<Ex
         if place.as_os_str().is_empty() {
             return Err(messages::cache_in_itself(&arguments.source));
         }
-        // First, so that whoever insists can bring it back.
+        // First, so that the user can override it.
         excludes.insert(0, pattern_of(&place));
     }
     let request = client::StoreRequest {
@@ -38,8 +39,8 @@ pub(crate) fn run(arguments: &StoreArguments, context: Context<'_>) -> Result<Ex
     Ok(Exit::Success)
 }
 
-/// A pattern in gitignore syntax that matches this directory and nothing else. A cache that is
-/// stored in itself grows while it is read, and without bounds from run to run.
+/// A pattern in gitignore syntax that matches only this directory. A cache stored in itself would
+/// grow while it is read, and without bound from run to run.
 fn pattern_of(place: &Path) -> String {
     let mut pattern = String::from("/");
     for character in place.to_string_lossy().chars() {

@@ -1,9 +1,10 @@
 //! `btdt token`
 
 use crate::exit::Exit;
-use crate::messages::{self, Failure};
+use crate::failure::Failure;
+use crate::messages;
 use crate::printer::Printer;
-use crate::token::{
+use crate::token_arguments::{
     AttenuateArguments, InspectArguments, KeypairArguments, NewArguments, RestrictionArguments,
     TokenArguments, TokenCommand, TokenSource,
 };
@@ -17,7 +18,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// More than a token ever has, however it is wrapped.
+/// More than the length of any token.
 const MAX_INPUT: u64 = 128 * 1024;
 
 /// The end of the year 9999; later dates have no usual text.
@@ -67,7 +68,9 @@ fn new(arguments: &NewArguments, printer: &Printer) -> Result<Exit, Failure> {
 fn attenuate(arguments: &AttenuateArguments, printer: &Printer) -> Result<Exit, Failure> {
     let restrictions = restrictions(&arguments.restrictions)?;
     if restrictions == Restrictions::default() {
-        return Err(usage("give at least one of --ttl, --operation, --cache and --key-prefix"));
+        return Err(Failure::usage(
+            "give at least one of --ttl, --operation, --cache and --key-prefix",
+        ));
     }
     let narrowed = read(&arguments.token)?
         .restrict(&restrictions)
@@ -135,9 +138,9 @@ fn date(seconds: u64) -> String {
 }
 
 fn restrictions(arguments: &RestrictionArguments) -> Result<Restrictions, Failure> {
-    arguments
-        .restrictions(clock::now())
-        .ok_or_else(|| usage("invalid value for '--ttl <AGE>': it ends after the year 9999"))
+    arguments.restrictions(clock::now()).ok_or_else(|| {
+        Failure::usage("invalid value for '--ttl <AGE>': it ends after the year 9999")
+    })
 }
 
 fn read(source: &TokenSource) -> Result<Token, Failure> {
@@ -155,12 +158,7 @@ fn read(source: &TokenSource) -> Result<Token, Failure> {
 }
 
 fn failure(what: &str, cause: impl ToString) -> Failure {
-    let causes = vec![cause.to_string()];
-    Failure { exit: Exit::Error, what: what.to_owned(), causes, hint: None }
-}
-
-fn usage(what: &str) -> Failure {
-    Failure { exit: Exit::Usage, what: what.to_owned(), causes: Vec::new(), hint: None }
+    Failure::new(what, vec![cause.to_string()])
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! `btdt verify`
 
 use super::cache::{open, url};
-use super::show::{self, Lines};
-use super::{Context, outcome};
+use super::context::{Context, outcome};
+use super::show::Lines;
 use crate::arguments::VerifyArguments;
 use crate::backend::client;
 use crate::exit::Exit;
-use crate::messages::{self, Attempt, Failure};
+use crate::failure::Failure;
+use crate::messages::{self, Attempt};
+use btdt_host_runtime::messages::escape;
 use btdt_host_runtime::units::{show_count, show_size};
 
 pub(crate) fn run(arguments: &VerifyArguments, context: Context<'_>) -> Result<Exit, Failure> {
@@ -36,18 +38,18 @@ pub(crate) fn run(arguments: &VerifyArguments, context: Context<'_>) -> Result<E
 }
 
 fn describe(finding: &client::Finding) -> String {
-    let name = show::plain(&finding.name);
+    let name = escape(&finding.name);
     let mut text = match finding.part {
         client::Part::Entry => format!("record {name}"),
         client::Part::Manifest => format!("manifest sha256:{name}"),
         client::Part::Chunk => format!("chunk sha256:{name}"),
     };
-    text.push_str(&format!(": {}", show::plain(&finding.problem)));
+    text.push_str(&format!(": {}", escape(&finding.problem)));
     if finding.repaired {
         text.push_str("; taken out");
     }
     if finding.affected > 0 {
-        let keys: Vec<String> = finding.keys.iter().map(|key| show::plain(key)).collect();
+        let keys: Vec<String> = finding.keys.iter().map(|key| escape(key)).collect();
         text.push_str(&format!("; needed by: {}", keys.join(", ")));
         let more = finding.affected - keys.len() as u64;
         if more > 0 {

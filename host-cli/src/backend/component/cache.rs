@@ -32,9 +32,6 @@ impl Cache {
     }
 
     /// A handle for the core. The first one was made when the cache was opened.
-    ///
-    /// # Errors
-    /// As the core reports them.
     pub(super) fn handle(&self) -> Result<client::Cache, client::Error> {
         if let Some(opened) = self.opened.take() {
             return Ok(opened);

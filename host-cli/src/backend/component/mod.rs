@@ -6,13 +6,12 @@ mod bindings;
 mod cache;
 mod session;
 
-use super::Connection;
+use super::connection::Connection;
 use crate::printer::Printer;
 use bindings::btdt::wasi::places;
 use btdt_host_runtime::storage::OpenError;
 use btdt_ports::HttpError;
 use std::convert::Infallible;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -30,22 +29,22 @@ pub struct Core;
 
 impl Core {
     /// The core that this program was composed with.
-    ///
-    /// # Errors
-    /// None.
     pub fn embedded() -> Result<Self, CoreError> {
         Ok(Core)
     }
 }
 
-/// Runs the tool with these arguments, the first of which is its own name, as all of this process.
-pub fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Prepares the process.
+pub(crate) fn enter() {
     if let Some(directory) = wasip2::cli::environment::initial_cwd() {
         // The standard library begins at `/`. Where the directory is not among those that are open,
         // relative paths mean nothing, and whatever uses one says so.
         let _ = std::env::set_current_dir(directory);
     }
-    let code = crate::run(arguments, Core::embedded, &Printer::standard());
+}
+
+/// Ends the process with this exit code.
+pub(crate) fn end(code: u8) -> ExitCode {
     if code > 1 {
         // The standard library knows success and failure only, and 1 is what failure becomes.
         wasip2::cli::exit::exit_with_code(code);
