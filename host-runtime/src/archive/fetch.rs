@@ -1,81 +1,32 @@
-//! Brings the chunks of an outgoing archive in the order in which they are needed.
+//! Fetches the chunks of an outgoing archive in the order of their use.
 
-use super::plan::TarPlan;
-use super::stream::StreamFault;
-use crate::storage::codec::Codec;
+use super::read_ahead::Lease;
+use super::stream_fault::StreamFault;
+use super::tar_plan::TarPlan;
+use crate::codec::Codec;
 use crate::workers::Workers;
 use btdt_ports::{ArchiveExtent, Damage, Digest, IoError, IoErrorKind, ObjectFault};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Chunks that are kept after use, because more of them may be wanted: where a tree was stored a
-/// second time, small files come from an old chunk and a new one in turns.
+/// Chunks that are kept after use: when a tree was stored a second time, small files alternate
+/// between an old chunk and a new one.
 const KEPT: usize = 2;
 
-/// Chunks that are read ahead from a source that is near.
+/// Chunks that are read ahead from a local source.
 const AHEAD: usize = 4;
 
-/// Chunks that are read ahead at most, however many requests suit the source.
+/// The most chunks that are read ahead, however many requests suit the source.
 const MAX_AHEAD: usize = 32;
 
-/// A buffer that has grown beyond this many bytes is given back after use.
+/// A buffer that has grown beyond this many bytes is freed after use.
 const USUAL_CHUNK: usize = 2 << 20;
 
-/// How many chunks a number of streams may hold together, beyond the one that each of them needs.
+/// The most recently used chunks, the latest at the end.
 ///
-/// A chunk takes its raw content and its stored form: rarely more than 2 MiB, and never more than
-/// 8 MiB and what zstd needs. A stream on its own holds up to 6, more only where the source is
-/// far away. A stream that gets none reads each chunk when it is needed, on its own thread.
-pub struct ReadAhead {
-    free: AtomicUsize,
-}
-
-impl ReadAhead {
-    /// So many chunks.
-    #[must_use]
-    pub fn new(chunks: usize) -> Self {
-        ReadAhead { free: AtomicUsize::new(chunks) }
-    }
-
-    /// As many chunks as every stream likes to have.
-    #[must_use]
-    pub fn unlimited() -> Self {
-        ReadAhead::new(usize::MAX / 2)
-    }
-
-    /// Takes up to `wanted` chunks.
-    fn take(self: &Arc<Self>, wanted: usize) -> Lease {
-        let mut free = self.free.load(Ordering::Relaxed);
-        loop {
-            let chunks = wanted.min(free);
-            let left = free - chunks;
-            let ordering = Ordering::Relaxed;
-            match self.free.compare_exchange_weak(free, left, ordering, ordering) {
-                Ok(_) => return Lease { from: Arc::clone(self), chunks },
-                Err(other) => free = other,
-            }
-        }
-    }
-}
-
-/// What has been taken, until this is dropped.
-struct Lease {
-    from: Arc<ReadAhead>,
-    chunks: usize,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.from.free.fetch_add(self.chunks, Ordering::Relaxed);
-    }
-}
-
-/// The chunks that were used last, the one used last at the end.
-///
-/// What is to be read ahead is found by going through all extents with a list of the same length
-/// in advance, so that both always agree on what is there.
+/// What to read ahead is found by simulating this list over the extents that follow, with the same
+/// capacity, so that both agree on its content.
 struct Recent<T> {
     chunks: Vec<(u32, T)>,
     capacity: usize,
@@ -86,7 +37,7 @@ impl<T> Recent<T> {
         Recent { chunks: Vec::with_capacity(capacity), capacity }
     }
 
-    /// Looks for a chunk, which then is the one used last.
+    /// Finds a chunk and marks it as the latest.
     fn find(&mut self, chunk: u32) -> bool {
         let Some(at) = self.chunks.iter().position(|(other, _)| *other == chunk) else {
             return false;
@@ -95,7 +46,7 @@ impl<T> Recent<T> {
         true
     }
 
-    /// Makes room for one more. What had to go, if anything.
+    /// Makes room for one more; returns what was evicted.
     fn make_room(&mut self) -> Option<T> {
         (self.chunks.len() >= self.capacity).then(|| self.chunks.remove(0).1)
     }
@@ -104,8 +55,8 @@ impl<T> Recent<T> {
         self.chunks.push((chunk, value));
     }
 
-    /// Drops the one used last, whose content has been used up to its end: files that share a
-    /// chunk follow each other in it.
+    /// Drops the latest chunk after its end was used: files that share a chunk follow each other in
+    /// it.
     fn pop(&mut self) -> Option<T> {
         self.chunks.pop().map(|(_, value)| value)
     }
@@ -117,7 +68,7 @@ impl<T> Recent<T> {
 
 type Fetched = Result<Codec, ObjectFault>;
 
-/// A chunk to be read. However it ends, there is an answer.
+/// A chunk to be read. It is always answered, even after a panic.
 struct Job {
     digest: Digest,
     raw_size: u32,
@@ -129,7 +80,7 @@ struct Job {
 impl Job {
     fn answer(&mut self, fetched: Fetched) {
         if let Some(answers) = self.answers.take() {
-            // Nobody listens where the stream was given up.
+            // Fails when the stream was dropped.
             let _ = answers.send((self.number, fetched));
         }
     }
@@ -137,30 +88,30 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        // The worker panicked, or has been stopped.
+        // The worker panicked or was stopped.
         self.answer(Err(ObjectFault::Unreadable(IoError::new(IoErrorKind::Other))));
     }
 }
 
-/// Reads chunks ahead and keeps the last ones.
+/// Reads chunks ahead and keeps the latest ones.
 pub(super) struct Fetcher {
     plan: Arc<TarPlan>,
     workers: Workers<Job>,
     sender: Sender<(u64, Fetched)>,
     answers: Receiver<(u64, Fetched)>,
-    /// Answers that came before their turn.
+    /// Answers that arrived out of order.
     early: Vec<(u64, Fetched)>,
-    /// Codecs that nobody uses.
+    /// Idle codecs.
     idle: Vec<Codec>,
     kept: Recent<Codec>,
-    /// Whether nothing is read ahead, because many others do. Then every buffer counts.
+    /// Whether nothing is read ahead because the shared limit is used up. Then every buffer counts.
     is_alone: bool,
-    /// Whether the chunk used last is not needed any more.
+    /// Whether the latest chunk is no longer needed.
     used_up: bool,
-    /// The first extent that has not been looked at in advance, and what will be kept by then.
+    /// The first extent that has not been simulated, and the simulated list.
     planned_extent: usize,
     planned: Recent<()>,
-    /// Chunks that were asked for, and those that were received in their turn.
+    /// Chunks requested, and chunks received in order.
     asked: u64,
     received: u64,
     _lease: Lease,
@@ -174,7 +125,7 @@ impl Fetcher {
         let lease = plan.read_ahead.take(most.saturating_sub(1));
         let slots = 1 + lease.chunks;
         let kept = KEPT.min(slots - 1).max(1);
-        // Where nothing can be read ahead, another thread is of no use.
+        // Without reading ahead, another thread is useless.
         let threads = if slots > kept { suitable.min(slots - kept).max(1) } else { 0 };
         let source = Arc::clone(&plan.source);
         let workers = Workers::start(threads, || {
@@ -211,7 +162,7 @@ impl Fetcher {
         fetcher
     }
 
-    /// `length` bytes of an extent, from `from` on. Extents are asked for in their order.
+    /// `length` bytes of an extent, starting at `from`. Extents must be requested in order.
     pub(super) fn content(
         &mut self,
         extent: ArchiveExtent,
@@ -248,7 +199,7 @@ impl Fetcher {
         self.read_ahead();
     }
 
-    /// Waits for the next chunk of those that were asked for.
+    /// Waits for the next requested chunk.
     fn next_chunk(&mut self) -> Fetched {
         let number = self.received;
         self.received += 1;
@@ -256,7 +207,7 @@ impl Fetcher {
             return self.early.swap_remove(at).1;
         }
         loop {
-            // This holds a sender itself, so that only jobs end this: each of them answers.
+            // `self` holds a sender, so the channel stays open; every job answers.
             match self.answers.recv() {
                 Ok((other, fetched)) if other == number => return fetched,
                 Ok(other) => self.early.push(other),
@@ -265,7 +216,7 @@ impl Fetcher {
         }
     }
 
-    /// Asks for the next chunks while there are codecs for them.
+    /// Requests the next chunks while there are idle codecs.
     fn read_ahead(&mut self) {
         while !self.idle.is_empty() {
             let Some(extent) = self.plan.extents.get(self.planned_extent) else { return };
@@ -282,7 +233,7 @@ impl Fetcher {
                     answers: Some(self.sender.clone()),
                 };
                 self.asked += 1;
-                // A job that is refused has answered.
+                // A refused job has already answered.
                 let _ = self.workers.submit(job);
             }
             if extent.offset + extent.length == chunk.raw_size {

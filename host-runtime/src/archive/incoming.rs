@@ -1,42 +1,43 @@
 //! An incoming archive: headers come out, contents become chunks.
 
+use super::format::MAX_CHUNK;
 use super::ingest::Ingest;
 use super::input::Input;
 use super::members::Members;
-use super::{Compression, MAX_CHUNK};
-use crate::chunking;
-use crate::transfer::Sink;
+use crate::chunk_cutting;
+use crate::chunk_io::Sink;
+use crate::codec::Compression;
 use btdt_ports::{
     ArchiveEntry, ArchiveFault, ArchiveReader, CutSizes, IoError, IoErrorKind, PackedChunk,
 };
 use std::io::Read;
 
-/// The caller asks for what does not go with what it asked for before.
+/// The calls of the caller do not fit together.
 const MISUSED: ArchiveFault = ArchiveFault::Sink(IoError::new(IoErrorKind::Unsupported));
 
 /// An incoming tar stream whose contents go into a sink.
 ///
-/// It takes at most 4 MiB and the buffers of a codec for each worker that suits the sink, 4 MiB
-/// for the chunk that is being put together and, during a [`cut`](ArchiveReader::cut), the sum of
-/// the largest and the average chunk.
+/// Memory: 4 MiB and the buffers of a codec for each worker that suits the sink, 4 MiB for the
+/// chunk being assembled and, during a [`cut`](ArchiveReader::cut), the sum of the largest and the
+/// average chunk.
 pub struct TarArchive {
     members: Members,
     ingest: Ingest,
-    /// The chunk that is being put together.
+    /// The chunk being assembled.
     open: Option<Vec<u8>>,
-    /// What has gone wrong. It goes on doing so.
+    /// The first fault, which every later call reports again.
     fault: Option<ArchiveFault>,
 }
 
 impl TarArchive {
-    /// Reads an archive that is compressed as stated, of at most `limit` bytes when it is not.
+    /// Reads an archive with the given compression, of at most `limit` uncompressed bytes.
     ///
-    /// Errors of `read` that have a [`TransportError`](super::TransportError) in them are
-    /// reported as they are. A clean end before that of the archive is a fault as well, and so
-    /// is an error that comes after it: everything is read up to the end.
+    /// Errors of `read` that contain a [`TransportError`](super::TransportError) are passed on. The
+    /// input is read to its end: an end before that of the archive is a fault, and so is an error
+    /// after it.
     ///
     /// # Errors
-    /// Where there is no memory for a decompressor.
+    /// When there is no memory for a decompressor.
     pub fn new(
         read: Box<dyn Read + Send>,
         compression: Compression,
@@ -47,8 +48,7 @@ impl TarArchive {
         Ok(TarArchive { members, ingest: Ingest::start(sink), open: None, fault: None })
     }
 
-    /// Runs a step, unless an earlier one has failed: what the input has to offer then is not
-    /// what comes next in the archive.
+    /// Runs a step unless an earlier one failed: the position in the archive is lost then.
     fn step<T>(
         &mut self,
         step: impl FnOnce(&mut Self) -> Result<T, ArchiveFault>,
@@ -78,12 +78,12 @@ impl TarArchive {
         if length == 0
             || length > members.left()
             || sizes.maximum > MAX_CHUNK
-            || !chunking::are_usable(sizes)
+            || !chunk_cutting::are_usable(sizes)
         {
             return Err(MISUSED);
         }
         let mut window = Vec::new();
-        chunking::cut(
+        chunk_cutting::cut(
             &mut window,
             sizes,
             length,
@@ -124,7 +124,7 @@ impl ArchiveReader for TarArchive {
     }
 
     fn finish(mut self) -> Result<Vec<Vec<PackedChunk>>, ArchiveFault> {
-        // Whether the archive is complete is known only at its end.
+        // Only its end shows that the archive is complete.
         while self.next()?.is_some() {}
         if self.open.as_ref().is_some_and(|open| !open.is_empty()) {
             return Err(MISUSED);

@@ -1,9 +1,9 @@
-//! Brings the chunks of an incoming archive into a sink, on several threads.
+//! Writes the chunks of an incoming archive to a sink, on several threads.
 
-use super::MAX_CHUNK;
-use crate::chunking;
-use crate::storage::codec::Codec;
-use crate::transfer::Sink;
+use super::format::MAX_CHUNK;
+use crate::chunk_cutting;
+use crate::chunk_io::Sink;
+use crate::codec::Codec;
 use crate::workers::Workers;
 use btdt_ports::{ArchiveFault, IoError, IoErrorKind, PackedChunk};
 use crossbeam_channel::{Receiver, unbounded};
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const UNKNOWN: IoError = IoError::new(IoErrorKind::Other);
 
-/// Content and the place of its chunk among all.
+/// The content of a chunk and its position.
 struct Job {
     raw: Vec<u8>,
     place: usize,
@@ -24,15 +24,15 @@ struct Shared {
     error: Mutex<Option<IoError>>,
 }
 
-/// Hashes, compresses and keeps chunks.
+/// Hashes, compresses and stores chunks.
 ///
-/// There are as many buffers of at most [`MAX_CHUNK`] bytes as workers, and one more: whoever
-/// wants another one waits for a worker.
+/// There is one more buffer of at most [`MAX_CHUNK`] bytes than there are workers; the caller waits
+/// for a worker to free one.
 pub(super) struct Ingest {
     workers: Workers<Job>,
     shared: Arc<Shared>,
     buffers: Receiver<Vec<u8>>,
-    /// Chunks that were handed over, and how many there are in each group.
+    /// Chunks submitted so far, and their number per group.
     jobs: usize,
     grouped: usize,
     groups: Vec<usize>,
@@ -44,10 +44,10 @@ impl Ingest {
         let shared = Arc::new(Shared { sink, kept: Mutex::default(), error: Mutex::default() });
         let (sender, buffers) = unbounded();
         for _ in 0..=count {
-            // There is a receiver.
+            // The receiver exists, so this cannot fail.
             let _ = sender.send(Vec::new());
         }
-        // Only workers have a sender: when they are gone, nobody waits for a buffer any more.
+        // Only workers hold a sender: waiting for a buffer ends when they are gone.
         let make = {
             let shared = Arc::clone(&shared);
             move || {
@@ -70,7 +70,7 @@ impl Ingest {
         self.buffers.recv().map_err(|_| self.failure())
     }
 
-    /// Hands over a chunk of the group that is being put together.
+    /// Submits a chunk of the current group.
     pub(super) fn submit(&mut self, raw: Vec<u8>) -> Result<(), ArchiveFault> {
         debug_assert!(raw.len() <= MAX_CHUNK as usize);
         let job = Job { raw, place: self.jobs };
@@ -78,13 +78,13 @@ impl Ingest {
         self.workers.submit(job).map_err(|_| self.failure())
     }
 
-    /// Ends a group: all chunks since the last one.
+    /// Ends the current group: all chunks since the last one.
     pub(super) fn end_group(&mut self) {
         self.groups.push(self.jobs - self.grouped);
         self.grouped = self.jobs;
     }
 
-    /// Waits for all chunks, group by group.
+    /// Waits for all chunks and returns them by group.
     pub(super) fn finish(mut self) -> Result<Vec<Vec<PackedChunk>>, ArchiveFault> {
         let finished = self.workers.finish();
         if let Some(error) = lock(&self.shared.error).take() {
@@ -106,7 +106,7 @@ impl Ingest {
 
 impl Shared {
     fn keep(&self, job: &Job, codec: &mut Codec) -> ControlFlow<()> {
-        match chunking::keep(&self.sink, &job.raw, codec) {
+        match chunk_cutting::keep(&self.sink, &job.raw, codec) {
             Ok(chunk) => {
                 let mut kept = lock(&self.kept);
                 if kept.len() <= job.place {

@@ -1,28 +1,29 @@
-//! The bytes of an incoming archive: from the transport, through a decompressor, and counted.
+//! The bytes of an incoming archive: read from the transport, decompressed and counted.
 
-use super::{BLOCK, Compression};
-use crate::coding::MAX_ZSTD_WINDOW_LOG;
+use super::format::BLOCK;
+use crate::codec::Compression;
+use crate::content_coding::MAX_ZSTD_WINDOW_LOG;
 use crate::zstandard;
 use btdt_ports::{ArchiveFault, HttpError, HttpErrorKind};
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-/// Bytes that are read at once: headers are small.
+/// Bytes per read: headers are small.
 const BUFFER: usize = 128 << 10;
 
-/// An error of the transport on its way through a reader: [`io::Error::other`] takes it in.
+/// A transport error, wrapped in [`io::Error::other`] so that it passes through a reader.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TransportError(pub HttpError);
 
 impl TransportError {
-    /// What an error of a reader says, if it is one of these.
+    /// The transport error in an error of a reader, if there is one.
     fn find(error: &io::Error) -> Option<&TransportError> {
         error.get_ref()?.downcast_ref()
     }
 }
 
-/// Makes every error one of the transport, so that it differs from those of a decompressor.
+/// Marks every error as one of the transport, to tell it from those of a decompressor.
 struct Transport(Box<dyn Read + Send>);
 
 impl Read for Transport {
@@ -44,7 +45,7 @@ impl Read for Transport {
     }
 }
 
-/// What an error of the chain of readers means.
+/// Classifies an error of the chain of readers.
 fn fault(error: &io::Error) -> ArchiveFault {
     match (TransportError::find(error), error.kind()) {
         (Some(TransportError(error)), _) => ArchiveFault::Interrupted(error.clone()),
@@ -56,12 +57,12 @@ fn fault(error: &io::Error) -> ArchiveFault {
 /// An archive as bytes.
 pub(super) struct Input {
     reader: BufReader<Box<dyn Read + Send>>,
-    /// How many bytes there may still be.
+    /// Bytes that are still allowed.
     left: u64,
 }
 
 impl Input {
-    /// Reads what is compressed like that, to at most `limit` bytes.
+    /// Decompresses to at most `limit` bytes.
     pub(super) fn new(
         read: Box<dyn Read + Send>,
         compression: Compression,
@@ -103,7 +104,7 @@ impl Input {
         }
     }
 
-    /// Passes over the next `length` bytes.
+    /// Skips the next `length` bytes.
     pub(super) fn skip(&mut self, length: u64) -> Result<(), ArchiveFault> {
         self.count(length)?;
         let mut left = length;
@@ -119,8 +120,8 @@ impl Input {
         Ok(())
     }
 
-    /// Reads all that follows the archive, in whole blocks: the padding of a tape, mostly. Only
-    /// at the end of the input is it known that the transfer and the decompression succeeded.
+    /// Reads what follows the archive, in whole blocks: usually the padding of a tape. Only the end
+    /// of the input proves that transfer and decompression succeeded.
     pub(super) fn drain(&mut self) -> Result<(), ArchiveFault> {
         while self.block()?.is_some() {}
         Ok(())
@@ -130,7 +131,7 @@ impl Input {
         Ok(self.fill()? == 0)
     }
 
-    /// How many bytes are in the buffer, more having been read if there were none.
+    /// The number of buffered bytes; reads more if there are none.
     fn fill(&mut self) -> Result<usize, ArchiveFault> {
         loop {
             match self.reader.fill_buf() {

@@ -1,33 +1,32 @@
-//! The members of an incoming archive, one after the other.
+//! The members of an incoming archive.
 
-use super::header::{USTAR, checksum, field};
+use super::format::{BLOCK, MAX_EXTENSION, USTAR, checksum, field, padding};
 use super::input::Input;
-use super::records::{Extensions, header_time, number, text};
-use super::{BLOCK, MAX_EXTENSION, padding};
+use super::read_header::{Extensions, header_time, number, text};
 use btdt_ports::{ArchiveContent, ArchiveEntry, ArchiveFault};
 
-/// More members than this are no tree that anybody caches.
+/// No tree that is worth caching has more members.
 const MAX_MEMBERS: u64 = 10_000_000;
 
-/// Modes of what has none.
+/// Modes of members without one.
 const DIRECTORY_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
 
 type Result<T> = std::result::Result<T, ArchiveFault>;
 
-/// Reads headers, and keeps account of the content that belongs to the last one.
+/// Reads headers and keeps track of the content of the current member.
 pub(super) struct Members {
     input: Input,
-    /// Content of the current member that has not been read, and what pads it.
+    /// Unread content of the current member, and its padding.
     left: u64,
     padding: u64,
-    /// What applies to all that follow.
+    /// Extensions of all members that follow.
     global: Extensions,
     count: u64,
     ended: bool,
 }
 
-/// What the records before a member say about it.
+/// The records before a member.
 struct Description {
     extensions: Extensions,
     has_extensions: bool,
@@ -47,7 +46,7 @@ impl Members {
         }
     }
 
-    /// Bytes of the current file's content that have not been read.
+    /// Unread bytes of the current file.
     pub(super) fn left(&self) -> u64 {
         self.left
     }
@@ -58,7 +57,7 @@ impl Members {
         self.input.append(output, length)
     }
 
-    /// The next member. At the end, all of the input has been read.
+    /// The next member; at the end, the input has been read completely.
     pub(super) fn next(&mut self) -> Result<Option<ArchiveEntry>> {
         let mut description = Description {
             extensions: self.global.clone(),
@@ -74,13 +73,13 @@ impl Members {
                 if description.is_empty() {
                     continue;
                 }
-                // They describe a member that does not follow.
+                // The member that they describe is missing.
                 return Err(ArchiveFault::Malformed);
             };
             let kind = header[field::KIND];
             match kind {
                 b'x' | b'g' | b'L' | b'K' => self.describe(kind, &header, &mut description)?,
-                // The name of a volume.
+                // A volume label.
                 b'V' => self.begin_content(size(&header)?)?,
                 _ => return self.entry(&header, description).map(Some),
             }
@@ -92,7 +91,7 @@ impl Members {
         self.input.skip(self.left)?;
         self.input.skip(self.padding)?;
         (self.left, self.padding) = (0, 0);
-        // One block of zeros at least, or the archive was cut off between two members.
+        // Without at least one block of zeros, the archive was cut off between two members.
         let header = self.input.block()?.ok_or(ArchiveFault::Truncated)?;
         if header.iter().all(|byte| *byte == 0) {
             self.ended = true;
@@ -107,7 +106,7 @@ impl Members {
         if self.count > MAX_MEMBERS { Err(ArchiveFault::TooLarge) } else { Ok(Some(header)) }
     }
 
-    /// Reads a record that is about the next member.
+    /// Reads a record about the next member.
     fn describe(
         &mut self,
         kind: u8,
@@ -125,7 +124,7 @@ impl Members {
             content.truncate(content.iter().position(|byte| *byte == 0).unwrap_or(content.len()));
             content
         };
-        // Where two records of a kind contradict each other, readers do not agree on what counts.
+        // Readers disagree on which of two contradictory records counts.
         let replaced = match kind {
             b'L' => description.long_name.replace(text(content)).is_some(),
             b'K' => description.long_link.replace(text(content)).is_some(),
@@ -135,7 +134,7 @@ impl Members {
             }
             _ => {
                 self.global.read(&content)?;
-                // What was said about one member alone would have to stay above it.
+                // Records about a single member would have to outrank it.
                 let replaced = !description.is_empty();
                 description.extensions = self.global.clone();
                 replaced
@@ -162,18 +161,18 @@ impl Members {
         };
         let kind = header[field::KIND];
         let content = match kind {
-            // The oldest archives have no other sign of a directory.
+            // The oldest archives mark directories only in this way.
             b'0' | 0 | b'7' if path.ends_with(b"/") => ArchiveContent::Directory,
             b'0' | 0 | b'7' => ArchiveContent::File(size),
             b'1' => ArchiveContent::HardLink(link()),
             b'2' => ArchiveContent::Symlink(link()),
             b'3' | b'4' | b'6' => ArchiveContent::Special,
-            // `D` has a list of names as its content, which is skipped.
+            // The content of `D` is a list of names, which is skipped.
             b'5' | b'D' => ArchiveContent::Directory,
-            // Sparse files, parts of files, and whatever else: their content is not what it seems.
+            // Sparse files, parts of files and unknown kinds: their content is encoded.
             _ => return Err(ArchiveFault::Malformed),
         };
-        // Readers do not agree on whether anything follows then.
+        // Readers disagree on whether content follows then.
         let has_content = matches!(content, ArchiveContent::File(_)) || kind == b'D';
         if extensions.is_sparse || (size > 0 && !has_content) {
             return Err(ArchiveFault::Malformed);
@@ -196,7 +195,7 @@ impl Description {
     }
 }
 
-/// The text that a record of GNU or of pax gives; both must say the same.
+/// The text of a GNU or pax record; if there are both, they must agree.
 fn one_of(long: Option<Vec<u8>>, extended: Option<Vec<u8>>) -> Result<Option<Vec<u8>>> {
     match (long, extended) {
         (Some(long), Some(extended)) if long != extended => Err(ArchiveFault::Malformed),
@@ -211,7 +210,7 @@ fn size(header: &[u8; BLOCK]) -> Result<u64> {
 
 fn path(header: &[u8; BLOCK]) -> Vec<u8> {
     let name = text(header, field::NAME);
-    // GNU tar has other things in the place of the prefix, and another magic.
+    // GNU tar uses the space of the prefix for other fields, and another magic.
     let prefix = match header[field::MAGIC.start..][..6] == USTAR[..6] {
         true => text(header, field::PREFIX),
         false => b"",

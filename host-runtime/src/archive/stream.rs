@@ -1,48 +1,60 @@
-//! The stream that a plan becomes.
+//! The tar stream of a plan.
 
 use super::fetch::Fetcher;
-use super::header;
-use super::padding;
-use super::plan::{END, TarPlan, Walk};
-use btdt_ports::{Digest, ObjectFault};
+use super::format::{END, padding};
+use super::read_ahead::ReadAhead;
+use super::stream_fault::StreamFault;
+use super::tar_plan::{TarPlan, Walk};
+use super::write_header;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// How many bytes [`TarReader::next_block`] puts into a block, but for the last one: enough to
-/// make the cost of each call disappear, and little enough for many streams at once.
+/// The size in bytes of the blocks of [`TarReader::next_block`], except for the last: large enough
+/// to make the cost of a call negligible, small enough for many streams.
 pub const BLOCK_TARGET: usize = 128 << 10;
 
-/// A run of zeros, for what pads contents.
+/// Zeros for padding.
 static ZEROS: [u8; END as usize] = [0; END as usize];
 
-/// Why a stream cannot be continued. What has been sent of it is not complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StreamFault {
-    /// The plan contradicts itself.
-    #[error("the plan of the archive is not valid")]
-    Plan,
-    /// A chunk cannot be used.
-    #[error("chunk {digest}: {fault}")]
-    Chunk {
-        /// The chunk.
-        digest: Digest,
-        /// What is wrong with it.
-        fault: ObjectFault,
-    },
+/// Limits of a small archive: examining all of it costs nothing.
+const FEW_NODES: usize = 64;
+const FEW_CHUNKS: usize = 2;
+
+impl TarPlan {
+    /// The stream, which starts reading ahead at once.
+    pub fn into_reader(self) -> Result<TarReader, StreamFault> {
+        self.check()?;
+        Ok(TarReader::new(Arc::new(self)))
+    }
+
+    /// The whole stream, assembled on this thread, if it is small: a few nodes and at most `most`
+    /// bytes. Also `None` if it cannot be streamed; [`TarPlan::into_reader`] reports why.
+    #[must_use]
+    pub fn small(&self, most: u64) -> Option<Vec<u8>> {
+        if self.node_count() > FEW_NODES || self.chunks.len() > FEW_CHUNKS {
+            return None;
+        }
+        let length = self.content_length().ok().filter(|length| *length <= most)?;
+        // Starting a thread would take longer than reading.
+        let alone = self.clone().sharing(Arc::new(ReadAhead::new(0)));
+        let mut stream = Vec::with_capacity(usize::try_from(length).ok()?);
+        TarReader::new(Arc::new(alone)).read_to_end(&mut stream).ok()?;
+        Some(stream)
+    }
 }
 
 /// An outgoing tar stream. Chunks are read, decompressed and verified ahead on other threads.
 ///
-/// Both ways to read it block. Its memory is that of the plan and of the chunks on their way: see
+/// Both ways to read it block. Its memory is the plan and the chunks in flight: see
 /// [`ReadAhead`](super::ReadAhead).
 pub struct TarReader {
     plan: Arc<TarPlan>,
     walk: Walk,
     fetcher: Fetcher,
-    /// The header of the current member, and how much of it is sent.
+    /// The header of the current member, and how much of it was sent.
     header: Vec<u8>,
     sent: usize,
-    /// What is left of its content: these extents, of the first of which some bytes are sent.
+    /// The extents of its remaining content, and how much of the first one was sent.
     extent: usize,
     extents_end: usize,
     extent_sent: u32,
@@ -53,7 +65,7 @@ pub struct TarReader {
 }
 
 impl TarReader {
-    pub(super) fn new(plan: Arc<TarPlan>) -> Self {
+    fn new(plan: Arc<TarPlan>) -> Self {
         TarReader {
             walk: Walk::new(&plan),
             fetcher: Fetcher::start(Arc::clone(&plan)),
@@ -69,11 +81,11 @@ impl TarReader {
         }
     }
 
-    /// Replaces what is in `block` by the next part of the stream, of about [`BLOCK_TARGET`]
-    /// bytes. False at the end, where nothing follows.
+    /// Replaces the content of `block` with the next part of the stream, about [`BLOCK_TARGET`]
+    /// bytes. Returns false at the end of the stream.
     ///
     /// # Errors
-    /// See [`StreamFault`]; the same one again from then on. `block` has what came before it.
+    /// The same fault again on every later call. `block` contains what came before it.
     pub fn next_block(&mut self, block: &mut Vec<u8>) -> Result<bool, StreamFault> {
         block.clear();
         block.reserve(BLOCK_TARGET);
@@ -87,7 +99,7 @@ impl TarReader {
         Ok(!block.is_empty())
     }
 
-    /// The next bytes, `most` of them at most. None at the end.
+    /// The next bytes, at most `most`; empty at the end.
     fn next_piece(&mut self, most: usize) -> Result<&[u8], StreamFault> {
         if let Some(fault) = self.fault {
             return Err(fault);
@@ -134,14 +146,14 @@ impl TarReader {
         content
     }
 
-    /// Prepares the next member, or the end.
+    /// Prepares the next member or the end of the archive.
     fn begin_member(&mut self) -> Result<(), StreamFault> {
         self.header.clear();
         self.sent = 0;
         self.extent = self.walk.extent();
         let header = &mut self.header;
         let size = self.walk.next(&self.plan, |member| {
-            header::write(member, header);
+            write_header::write(member, header);
             member.size
         })?;
         self.extents_end = self.walk.extent();
@@ -157,7 +169,7 @@ impl TarReader {
 }
 
 impl Read for TarReader {
-    /// An error has a [`StreamFault`] in it.
+    /// Errors contain a [`StreamFault`].
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -167,7 +179,7 @@ impl Read for TarReader {
                     buffer[filled..filled + piece.len()].copy_from_slice(piece);
                     filled += piece.len();
                 }
-                // What is there comes first; the fault is still there the next time.
+                // Returns what precedes the fault; the next call reports it.
                 Err(_) if filled > 0 => break,
                 Err(fault) => return Err(io::Error::other(fault)),
             }

@@ -2,8 +2,8 @@
 
 use super::support::{NOW, Outgoing, blocks, content, expected, plan, receive, short};
 use crate::archive::{Compression, ReadAhead, StreamFault, TarPlan};
-use crate::storage::codec::{Codec, sha256};
-use crate::transfer::ChunkSource;
+use crate::chunk_io::ChunkSource;
+use crate::codec::{Codec, sha256};
 use btdt_ports::{
     ArchiveBatch, ArchiveChunk, ArchiveExtent, ArchiveNode, ArchiveNodeContent, ArchivePlan,
     Damage, Digest, ObjectFault, ObjectKind, Objects, Timestamp,
@@ -93,7 +93,7 @@ fn a_small_archive_is_whole_and_a_large_one_is_none() {
 
 /// Counts how often chunks are read.
 struct Counting {
-    source: crate::transfer::Source,
+    source: crate::chunk_io::Source,
     reads: AtomicUsize,
     workers: usize,
 }

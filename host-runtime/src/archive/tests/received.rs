@@ -5,9 +5,9 @@ use super::support::{
     zstd,
 };
 use crate::archive::{Compression, TarArchive};
-use crate::chunking;
-use crate::storage::codec::{Codec, sha256};
-use crate::transfer::{ChunkSink, Sink};
+use crate::chunk_cutting;
+use crate::chunk_io::{ChunkSink, Sink};
+use crate::codec::{Codec, sha256};
 use crate::tree::filesystem::FilesystemTree;
 use btdt_ports::{
     ArchiveContent, ArchiveEntry, ArchiveFault, ArchiveReader, CutSizes, Digest, Group, IoError,
@@ -312,7 +312,7 @@ fn what_is_ambiguous_is_refused() {
 fn a_worker_does_what_a_packer_does() {
     let raw = content(3, 1000);
     let sink = storage().sink();
-    let kept = chunking::keep(&sink, &raw, &mut Codec::new()).unwrap();
+    let kept = chunk_cutting::keep(&sink, &raw, &mut Codec::new()).unwrap();
     assert_eq!((kept.digest, kept.raw_size, kept.new), (sha256(&raw), 1000, true));
     let mut tree = Outgoing::new();
     tree.file(0, b"file", &raw);

@@ -1,9 +1,9 @@
 //! Trees, and what a core would do with an incoming archive.
 
 use crate::archive::{Compression, TarArchive, TarPlan, TarReader};
+use crate::chunk_io::{Sink, Source};
+use crate::codec::sha256;
 use crate::storage::MemoryStorage;
-use crate::storage::codec::sha256;
-use crate::transfer::{Sink, Source};
 use btdt_ports::{
     ArchiveBatch, ArchiveChunk, ArchiveContent, ArchiveEntry, ArchiveExtent, ArchiveFault,
     ArchiveNode, ArchiveNodeContent, ArchivePlan, ArchiveReader, CutSizes, ObjectKind, Objects,

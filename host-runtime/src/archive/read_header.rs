@@ -1,19 +1,18 @@
-//! Numbers and extended headers of incoming members.
+//! Parsing of header fields and extended headers of incoming members.
 
-use super::BLOCK;
-use super::header::field;
+use super::format::{BLOCK, field};
 use btdt_ports::{ArchiveFault, Timestamp};
 use std::ops::Range;
 
 type Result<T> = std::result::Result<T, ArchiveFault>;
 
-/// A number in a header; `None` where the field is blank. Octal digits or, where the first bit is
-/// set, binary with a sign, as GNU tar writes what does not fit.
+/// A number in a header; `None` if the field is blank. Octal digits or, if the first bit is set,
+/// signed binary, which GNU tar uses for what does not fit.
 pub(super) fn number(header: &[u8; BLOCK], field: Range<usize>) -> Result<Option<i128>> {
     let field = &header[field];
     let first = field[0];
     if first & 0x80 != 0 {
-        // The second bit is that of the sign.
+        // The second bit is the sign.
         let start = i128::from(first & 0x3f) - i128::from(first & 0x40);
         return Ok(Some(
             field[1..].iter().fold(start, |value, byte| value << 8 | i128::from(*byte)),
@@ -42,23 +41,23 @@ pub(super) fn text(header: &[u8; BLOCK], field: Range<usize>) -> &[u8] {
     &field[..field.iter().position(|byte| *byte == 0).unwrap_or(field.len())]
 }
 
-/// What extended headers say about the members that follow.
+/// The content of extended headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extensions {
     pub(super) path: Option<Vec<u8>>,
     pub(super) link: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
     pub(super) modified: Option<Timestamp>,
-    /// Whether the content has holes that are not in the archive.
+    /// Whether the file is sparse, with holes that are not in the archive.
     pub(super) is_sparse: bool,
 }
 
 impl Extensions {
-    /// Reads the records of an extended header; they overrule what is there. Those that say
-    /// nothing of interest are passed over.
+    /// Reads the records of an extended header, which override earlier values. Unknown ones are
+    /// skipped.
     pub(super) fn read(&mut self, records: &[u8]) -> Result<()> {
         let mut rest = records;
-        // Some writers fill the last block with zeros and count them.
+        // Some writers include the zeros that pad the last block.
         while rest.iter().any(|byte| *byte != 0) {
             let space = rest.iter().position(|byte| *byte == b' ');
             let space = space.ok_or(ArchiveFault::Malformed)?;
@@ -77,7 +76,7 @@ impl Extensions {
     }
 
     fn set(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
-        // An empty value takes back what was said before.
+        // An empty value removes an earlier one.
         let some = !value.is_empty();
         match name {
             b"path" => self.path = some.then(|| value.to_vec()),

@@ -1,19 +1,15 @@
-//! What an outgoing archive will consist of, kept in little memory.
+//! The content of an outgoing archive, in a compact form.
 
-use super::fetch::ReadAhead;
-use super::header::{self, Kind, Member};
-use super::stream::{StreamFault, TarReader};
-use super::{BLOCK, MAX_CHUNK, MAX_EXTENSION, padding};
-use crate::transfer::Source;
+use super::format::{END, MAX_CHUNK, MAX_EXTENSION, padding};
+use super::read_ahead::ReadAhead;
+use super::stream_fault::StreamFault;
+use super::write_header::{self, Kind, Member};
+use crate::chunk_io::Source;
 use btdt_ports::{
     ArchiveBatch, ArchiveChunk, ArchiveExtent, ArchiveNode, ArchiveNodeContent, ArchivePlan,
     Timestamp,
 };
-use std::io::Read;
 use std::sync::Arc;
-
-/// The two blocks of zeros at the end.
-pub(super) const END: u64 = 2 * BLOCK as u64;
 
 /// A node: 32 bytes and its name.
 #[derive(Clone, Copy)]
@@ -21,21 +17,16 @@ struct Node {
     seconds: i64,
     nanoseconds: u32,
     parent: u32,
-    /// Where its name begins in the text, with the target of a symbolic link behind it.
+    /// Offset of its name in the text; the target of a symbolic link follows the name.
     text: u32,
-    /// File: how many extents. Symbolic link: length of the target. Hard link: the other node.
+    /// File: number of extents. Symbolic link: length of the target. Hard link: the other node.
     detail: u32,
     name_length: u16,
     mode: u16,
     kind: Kind,
 }
 
-/// A small archive has no more nodes and chunks than this: looking at all of them costs nothing.
-const FEW_NODES: usize = 64;
-const FEW_CHUNKS: usize = 2;
-
-/// The plan of a tar stream, with 32 bytes for a node beside its name, 12 for an extent and 36
-/// for a chunk.
+/// The plan of a tar stream: 32 bytes for a node plus its name, 12 for an extent, 36 for a chunk.
 #[derive(Clone)]
 pub struct TarPlan {
     pub(super) source: Source,
@@ -46,12 +37,12 @@ pub struct TarPlan {
     text: Vec<u8>,
     /// Whether the root has an entry of its own.
     has_root: bool,
-    /// Whether a batch had what cannot be kept.
+    /// Whether a batch contained something that does not fit.
     is_broken: bool,
 }
 
 impl TarPlan {
-    /// An empty plan for contents of `source`.
+    /// An empty plan for content of `source`.
     #[must_use]
     pub fn new(source: Source) -> Self {
         TarPlan {
@@ -66,7 +57,7 @@ impl TarPlan {
         }
     }
 
-    /// Takes the memory for reading ahead from what many streams share.
+    /// Uses a limit for reading ahead that streams share.
     #[must_use]
     pub fn sharing(self, read_ahead: Arc<ReadAhead>) -> Self {
         TarPlan { read_ahead, ..self }
@@ -79,12 +70,12 @@ impl TarPlan {
         TarPlan { has_root: false, ..self }
     }
 
-    /// The same for a plan that is used further.
+    /// Like [`TarPlan::without_root`], in place.
     pub fn leave_out_root(&mut self) {
         self.has_root = false;
     }
 
-    /// The memory that the plan takes, in bytes.
+    /// The memory of the plan in bytes.
     #[must_use]
     pub fn approximate_memory(&self) -> usize {
         self.nodes.capacity() * size_of::<Node>()
@@ -93,48 +84,26 @@ impl TarPlan {
             + self.text.capacity()
     }
 
-    /// How many bytes the stream will have. Takes some milliseconds for ten thousands of nodes.
-    ///
-    /// # Errors
-    /// [`StreamFault::Plan`], where it cannot be streamed.
+    /// The length of the stream in bytes. Takes a few milliseconds for tens of thousands of nodes.
     pub fn content_length(&self) -> Result<u64, StreamFault> {
         self.check()?;
         let mut walk = Walk::new(self);
         let mut total = END;
-        while let Some(size) =
-            walk.next(self, |member| header::length(member) + member.size + padding(member.size))?
-        {
+        while let Some(size) = walk.next(self, |member| {
+            write_header::length(member) + member.size + padding(member.size)
+        })? {
             total = total.checked_add(size).ok_or(StreamFault::Plan)?;
         }
         Ok(total)
     }
 
-    /// The stream, which starts to read ahead at once.
-    ///
-    /// # Errors
-    /// [`StreamFault::Plan`], where it cannot be streamed.
-    pub fn into_reader(self) -> Result<TarReader, StreamFault> {
-        self.check()?;
-        Ok(TarReader::new(Arc::new(self)))
+    /// The number of nodes.
+    pub(super) fn node_count(&self) -> usize {
+        self.nodes.len()
     }
 
-    /// The whole stream, put together on this thread, if it is small: a few nodes and `most` bytes
-    /// at most. `None` as well where it cannot be streamed, which [`TarPlan::into_reader`] explains.
-    #[must_use]
-    pub fn small(&self, most: u64) -> Option<Vec<u8>> {
-        if self.nodes.len() > FEW_NODES || self.chunks.len() > FEW_CHUNKS {
-            return None;
-        }
-        let length = self.content_length().ok().filter(|length| *length <= most)?;
-        // Starting a thread takes longer than reading what little there is.
-        let alone = self.clone().sharing(Arc::new(ReadAhead::new(0)));
-        let mut stream = Vec::with_capacity(usize::try_from(length).ok()?);
-        TarReader::new(Arc::new(alone)).read_to_end(&mut stream).ok()?;
-        Some(stream)
-    }
-
-    /// Whether all numbers refer to what there is.
-    fn check(&self) -> Result<(), StreamFault> {
+    /// Whether all indices are valid.
+    pub(super) fn check(&self) -> Result<(), StreamFault> {
         let mut extents = self.extents.iter();
         let mut valid = !self.is_broken;
         for (number, node) in self.nodes.iter().enumerate() {
@@ -175,11 +144,11 @@ impl TarPlan {
         &self.text[node.text as usize + usize::from(node.name_length)..][..node.detail as usize]
     }
 
-    /// Puts the path of a node into `path`, with a slash behind it if it is a directory.
+    /// Writes the path of a node to `path`, with a trailing slash for a directory.
     fn path(&self, number: u32, path: &mut Vec<u8>) -> Result<(), StreamFault> {
         path.clear();
         let mut node = self.nodes.get(number as usize).ok_or(StreamFault::Plan)?;
-        // From the end to the beginning, and then turned round.
+        // Built from the end, then reversed.
         if node.kind == Kind::Directory {
             path.push(b'/');
         }
@@ -240,19 +209,19 @@ impl ArchivePlan for TarPlan {
     }
 }
 
-/// Makes room with little to spare: doubling would waste half of it.
+/// Reserves with little slack: doubling would waste up to half of the memory.
 fn reserve<T>(list: &mut Vec<T>, more: usize) {
     if list.capacity() - list.len() < more {
         list.reserve_exact(more.max(list.len() / 8));
     }
 }
 
-/// Goes through the nodes of a plan that has been checked, in order.
+/// Iterates over the nodes of a checked plan.
 pub(super) struct Walk {
     node: usize,
     /// The first extent of the next file.
     extent: usize,
-    /// The directory that the path begins with, and how long that beginning is.
+    /// The directory at the beginning of the path, and the length of that beginning.
     directory: (u32, usize),
     path: Vec<u8>,
     link: Vec<u8>,
@@ -274,7 +243,7 @@ impl Walk {
         self.extent
     }
 
-    /// Has `use_member` look at the next member; `None` at the end.
+    /// Calls `use_member` with the next member; `None` at the end.
     pub(super) fn next<R>(
         &mut self,
         plan: &TarPlan,

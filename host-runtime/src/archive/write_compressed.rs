@@ -1,6 +1,8 @@
-//! Archives compressed on their way out.
+//! Compression of outgoing archives.
 
-use super::{Compression, StreamFault, TarReader};
+use super::stream::TarReader;
+use super::stream_fault::StreamFault;
+use crate::codec::Compression;
 use crate::zstandard;
 use flate2::write::GzEncoder;
 use std::io::{self, Write};
@@ -8,21 +10,18 @@ use std::io::{self, Write};
 /// A level at which one core keeps up with most networks.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Why an archive was not written to its end.
+/// Why an archive was not written completely.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteFault {
     /// It cannot be read.
     #[error(transparent)]
     Stream(#[from] StreamFault),
-    /// It is not taken.
+    /// Writing failed.
     #[error(transparent)]
     Output(#[from] io::Error),
 }
 
-/// Writes all of an archive, compressed as stated. Does not flush `to`.
-///
-/// # Errors
-/// See [`WriteFault`].
+/// Writes a whole archive with the given compression. Does not flush `to`.
 pub fn write_compressed(
     reader: &mut TarReader,
     compression: Compression,

@@ -1,28 +1,9 @@
 //! Headers of outgoing members.
 
-use super::{BLOCK, padding};
+use super::format::{BLOCK, USTAR, checksum, field, padding};
 use btdt_ports::Timestamp;
 
-/// Where the fields of a ustar header are.
-pub(super) mod field {
-    use std::ops::Range;
-
-    pub(crate) const NAME: Range<usize> = 0..100;
-    pub(crate) const MODE: Range<usize> = 100..108;
-    pub(crate) const UID: Range<usize> = 108..116;
-    pub(crate) const GID: Range<usize> = 116..124;
-    pub(crate) const SIZE: Range<usize> = 124..136;
-    pub(crate) const MODIFIED: Range<usize> = 136..148;
-    pub(crate) const CHECKSUM: Range<usize> = 148..156;
-    pub(crate) const KIND: usize = 156;
-    pub(crate) const LINK: Range<usize> = 157..257;
-    pub(crate) const MAGIC: Range<usize> = 257..265;
-    pub(crate) const DEVICE_MAJOR: Range<usize> = 329..337;
-    pub(crate) const DEVICE_MINOR: Range<usize> = 337..345;
-    pub(crate) const PREFIX: Range<usize> = 345..500;
-}
-
-/// What a member is, as the letter that says so.
+/// The type of a member, with its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -36,12 +17,9 @@ const LONG_LINK: u8 = b'K';
 const LONG_NAME: u8 = b'L';
 const EXTENDED: u8 = b'x';
 
-/// Names under which programs that do not know these records would show them.
+/// File names for programs that do not know these records.
 const LONG_RECORD_NAME: &[u8] = b"././@LongLink";
 const EXTENDED_NAME: &[u8] = b"././@PaxHeader";
-
-/// Magic and version of ustar.
-pub(super) const USTAR: &[u8; 8] = b"ustar\x0000";
 
 /// Largest number of eleven octal digits.
 const MAX_OCTAL: u64 = (1 << 33) - 1;
@@ -50,9 +28,9 @@ const MAX_OCTAL: u64 = (1 << 33) - 1;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member<'a> {
     pub(super) kind: Kind,
-    /// Relative, with a slash at the end of a directory.
+    /// Relative, with a trailing slash for a directory.
     pub(super) path: &'a [u8],
-    /// Target of a link, else empty.
+    /// Target of a link, or empty.
     pub(super) link: &'a [u8],
     /// Permission bits.
     pub(super) mode: u32,
@@ -61,24 +39,24 @@ pub(super) struct Member<'a> {
     pub(super) size: u64,
 }
 
-/// Where the path goes.
-enum Place {
+/// The fields that hold the path.
+enum PathFields {
     Name,
-    /// Up to that slash into the prefix.
+    /// The prefix ends at this slash.
     Split(usize),
     Long,
 }
 
-impl Place {
+impl PathFields {
     fn of(path: &[u8]) -> Self {
         if path.len() <= field::NAME.len() {
-            return Place::Name;
+            return PathFields::Name;
         }
-        // The first slash behind which the rest fits; the name must not be empty.
+        // The first slash after which the rest fits; the name must not be empty.
         let first = path.len() - field::NAME.len() - 1;
         let last = field::PREFIX.len().min(path.len() - 2);
         let slash = (first.max(1)..=last).find(|at| path[*at] == b'/');
-        slash.map_or(Place::Long, Place::Split)
+        slash.map_or(PathFields::Long, PathFields::Split)
     }
 }
 
@@ -86,7 +64,7 @@ fn is_long_link(link: &[u8]) -> bool {
     link.len() > field::LINK.len()
 }
 
-/// Bytes that [`write`] writes.
+/// The number of bytes that [`write`] writes.
 pub(super) fn length(member: &Member<'_>) -> u64 {
     let record = |size: u64| BLOCK as u64 + size + padding(size);
     let mut length = BLOCK as u64;
@@ -96,13 +74,13 @@ pub(super) fn length(member: &Member<'_>) -> u64 {
     if is_long_link(member.link) {
         length += record(member.link.len() as u64 + 1);
     }
-    if matches!(Place::of(member.path), Place::Long) {
+    if matches!(PathFields::of(member.path), PathFields::Long) {
         length += record(member.path.len() as u64 + 1);
     }
     length
 }
 
-/// Appends the header of a member, with those that say what it has no room for.
+/// Appends the header of a member, preceded by records for what does not fit into it.
 pub(super) fn write(member: &Member<'_>, output: &mut Vec<u8>) {
     if !has_plain_time(member.modified) {
         let text = extended_time(member.modified);
@@ -112,13 +90,13 @@ pub(super) fn write(member: &Member<'_>, output: &mut Vec<u8>) {
         write_record(LONG_LINK, LONG_RECORD_NAME, &[member.link, b"\0"], output);
     }
     let mut header = [0; BLOCK];
-    match Place::of(member.path) {
-        Place::Name => put(&mut header, field::NAME.start, member.path),
-        Place::Split(slash) => {
+    match PathFields::of(member.path) {
+        PathFields::Name => put(&mut header, field::NAME.start, member.path),
+        PathFields::Split(slash) => {
             put(&mut header, field::PREFIX.start, &member.path[..slash]);
             put(&mut header, field::NAME.start, &member.path[slash + 1..]);
         }
-        Place::Long => {
+        PathFields::Long => {
             write_record(LONG_NAME, LONG_RECORD_NAME, &[member.path, b"\0"], output);
             put(&mut header, field::NAME.start, &member.path[..field::NAME.len()]);
         }
@@ -130,7 +108,7 @@ pub(super) fn write(member: &Member<'_>, output: &mut Vec<u8>) {
     output.extend_from_slice(&header);
 }
 
-/// Appends a record that belongs to the next member.
+/// Appends a record about the next member.
 fn write_record(kind: u8, name: &[u8], content: &[&[u8]], output: &mut Vec<u8>) {
     let size: u64 = content.iter().map(|part| part.len() as u64).sum();
     let mut header = [0; BLOCK];
@@ -145,7 +123,7 @@ fn put(header: &mut [u8; BLOCK], at: usize, value: &[u8]) {
     header[at..at + value.len()].copy_from_slice(value);
 }
 
-/// Fills in all but the names.
+/// Fills in everything but the names.
 fn complete(header: &mut [u8; BLOCK], kind: u8, mode: u32, seconds: u64, size: u64) {
     octal(&mut header[field::MODE], u64::from(mode));
     octal(&mut header[field::UID], 0);
@@ -157,19 +135,12 @@ fn complete(header: &mut [u8; BLOCK], kind: u8, mode: u32, seconds: u64, size: u
     octal(&mut header[field::DEVICE_MAJOR], 0);
     octal(&mut header[field::DEVICE_MINOR], 0);
     let sum = checksum(header);
-    // Six digits, a NUL and a space: the form that the oldest readers expect.
+    // Six digits, a NUL and a space, as the oldest readers expect.
     octal(&mut header[field::CHECKSUM.start..field::CHECKSUM.end - 1], u64::from(sum));
     header[field::CHECKSUM.end - 1] = b' ';
 }
 
-/// The sum of all bytes, where those of the checksum itself count as spaces.
-pub(super) fn checksum(header: &[u8; BLOCK]) -> u32 {
-    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
-    let blank = u32::from(b' ') * field::CHECKSUM.len() as u32;
-    sum(&header[..field::CHECKSUM.start]) + blank + sum(&header[field::CHECKSUM.end..])
-}
-
-/// Octal digits up to a NUL at the end of the field.
+/// Octal digits, terminated by a NUL.
 fn octal(field: &mut [u8], value: u64) {
     let mut left = value;
     let digits = field.len() - 1;
@@ -180,7 +151,7 @@ fn octal(field: &mut [u8], value: u64) {
     field[digits] = 0;
 }
 
-/// Like [`octal`], or binary where that has too few digits.
+/// Like [`octal`], or binary if there are too few digits.
 fn number(field: &mut [u8], value: u64) {
     if value <= MAX_OCTAL {
         return octal(field, value);
@@ -191,15 +162,15 @@ fn number(field: &mut [u8], value: u64) {
     field[binary..].copy_from_slice(&value.to_be_bytes());
 }
 
-/// Whether a header has room for a time.
+/// Whether a time fits into a header.
 fn has_plain_time(time: Timestamp) -> bool {
     time.nanoseconds == 0 && u64::try_from(time.seconds).is_ok_and(|seconds| seconds <= MAX_OCTAL)
 }
 
-/// The record of an extended header that says a time.
+/// The record of an extended header for a time.
 fn extended_time(time: Timestamp) -> String {
     let (sign, seconds, nanoseconds) = match time {
-        // A decimal fraction counts away from zero, nanoseconds always count up.
+        // A decimal fraction counts away from zero; nanoseconds always count up.
         Timestamp { seconds: ..0, nanoseconds: 1.. } => (
             "-",
             (time.seconds + 1).unsigned_abs(),
@@ -210,7 +181,7 @@ fn extended_time(time: Timestamp) -> String {
     };
     let fraction = if nanoseconds == 0 { String::new() } else { format!(".{nanoseconds:09}") };
     let record = format!(" mtime={sign}{seconds}{fraction}\n");
-    // The length at the beginning counts itself, two digits: the rest has 9 to 40 bytes.
+    // The length includes itself, two digits: the rest has 9 to 40 bytes.
     format!("{}{record}", record.len() + 2)
 }
 
