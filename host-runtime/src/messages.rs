@@ -1,8 +1,8 @@
-//! The lines on standard error in which the core speaks, the same ones in every shell.
+//! The format of messages on standard error, the same in every shell.
 
 use btdt_ports::Severity;
 
-/// A message of the core as a line, without its end; `None` where nobody wants to read it.
+/// A message of the core as a line without line break; `None` if users should not see it.
 #[must_use]
 pub fn line(severity: Severity, message: &str) -> Option<String> {
     match severity {
@@ -12,7 +12,7 @@ pub fn line(severity: Severity, message: &str) -> Option<String> {
     }
 }
 
-/// A line about something that is not as it should be.
+/// A warning as a line.
 #[must_use]
 pub fn warning(message: &str) -> String {
     format!("Warning: {}", escape(message))

@@ -2,44 +2,10 @@
 
 use std::time::Duration;
 
-/// Units of size and the bytes that they stand for, by their names in lower case.
-const SIZE_UNITS: [(&str, u64); 20] = [
-    ("", 1),
-    ("b", 1),
-    ("k", 1000),
-    ("kb", 1000),
-    ("ki", 1 << 10),
-    ("kib", 1 << 10),
-    ("m", 1000_u64.pow(2)),
-    ("mb", 1000_u64.pow(2)),
-    ("mi", 1 << 20),
-    ("mib", 1 << 20),
-    ("g", 1000_u64.pow(3)),
-    ("gb", 1000_u64.pow(3)),
-    ("gi", 1 << 30),
-    ("gib", 1 << 30),
-    ("t", 1000_u64.pow(4)),
-    ("tb", 1000_u64.pow(4)),
-    ("ti", 1 << 40),
-    ("tib", 1 << 40),
-    ("ei", 1 << 60),
-    ("eib", 1 << 60),
-];
-
-/// Units that are so large that they would only make the table longer. There is no `e`: `1e3` is a
-/// thousand for whoever writes it, and not an exabyte and three bytes.
-const LARGE_SIZE_UNITS: [(&str, u64); 5] = [
-    ("p", 1000_u64.pow(5)),
-    ("pb", 1000_u64.pow(5)),
-    ("pi", 1 << 50),
-    ("pib", 1 << 50),
-    ("eb", 1000_u64.pow(6)),
-];
-
-/// Reads a size in bytes: `500Mi`, `10GiB`, `1GB`, `1048576`, or a sum such as `1Gi 200Mi`.
+/// Parses a size in bytes: `500Mi`, `10GiB`, `1GB`, `1048576`, or a sum such as `1Gi 200Mi`.
 ///
 /// # Errors
-/// What is wrong with it, for the user.
+/// A message for the user.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let mut rest = text.trim_start();
     if rest.is_empty() {
@@ -58,7 +24,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         let bytes = unit_size(unit).ok_or_else(|| {
             format!("unknown unit {unit:?}; known are B, kB, MB, GB, TB, PB, EB and KiB, MiB, GiB, TiB, PiB, EiB")
         })?;
-        // Bytes come last, if there are any: in `1 000 000` the blanks mean something else.
+        // Only the last part may lack a unit: in `1 000 000`, the blanks group digits.
         if ended {
             return Err(format!(
                 "each part of the sum {text:?} but the last needs a unit, for example 1GiB 200MiB"
@@ -72,40 +38,50 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     Ok(total)
 }
 
+/// The bytes that a unit stands for. There is no `e`: to most people, `1e3` is a thousand and not
+/// an exabyte and three bytes.
 fn unit_size(unit: &str) -> Option<u64> {
     let unit = unit.to_ascii_lowercase();
-    let mut units = SIZE_UNITS.iter().chain(&LARGE_SIZE_UNITS);
-    units.find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes)
+    if matches!(&*unit, "" | "b") {
+        return Some(1);
+    }
+    let prefix = unit.strip_suffix('b').unwrap_or(&unit);
+    let (prefix, base) = match prefix.strip_suffix('i') {
+        Some(prefix) => (prefix, 1024_u64),
+        None => (prefix, 1000),
+    };
+    let power = ["k", "m", "g", "t", "p", "e"].iter().position(|known| *known == prefix)?;
+    (unit != "e").then(|| base.pow(power as u32 + 1))
 }
 
 fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|character| !belongs(character)).unwrap_or(text.len()))
 }
 
-/// Reads an age in whole seconds, a fraction counting as one more: `7d`, `2weeks`, `1h 30min`.
+/// Parses an age in seconds, rounded up: `7d`, `2weeks`, `1h 30min`.
 ///
 /// # Errors
-/// What is wrong with it, for the user.
+/// A message for the user.
 pub fn parse_age(text: &str) -> Result<u64, String> {
     let age = parse_duration(text)?;
     Ok(age.as_secs().saturating_add(u64::from(age.subsec_nanos() > 0)))
 }
 
-/// Reads a length of time: `30s`, `10min`, `7days`, `1h 30min`, `250ms`.
+/// Parses a duration: `30s`, `10min`, `7days`, `1h 30min`, `250ms`.
 ///
 /// # Errors
-/// What is wrong with it, for the user.
+/// A message for the user.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| error.to_string())
 }
 
-/// A length of time for people, in the way that [`parse_duration`] reads it.
+/// A duration for people, in a form that [`parse_duration`] reads.
 #[must_use]
 pub fn show_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
-/// A size for people, with a binary unit.
+/// A size for people, in binary units.
 #[must_use]
 pub fn show_size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];

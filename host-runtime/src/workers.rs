@@ -1,8 +1,7 @@
 //! A bounded pool of worker threads that end together.
 //!
-//! Every worker owns the state that its closure captures (buffers, a codec, open directories), so
-//! memory is bounded by the number of workers. Jobs are plans, never content: what waits in the
-//! queue is small, and the queue is short.
+//! Each worker owns the state that its closure captures (buffers, a codec, open directories), so
+//! the number of workers bounds the memory. Jobs are plans, never content, and the queue is short.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rayon::prelude::*;
@@ -13,14 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
-/// More workers than this have never helped: the disk or the directory locks are the limit, and
-/// each worker keeps some megabytes.
+/// More workers have never helped: the disk or directory locks become the limit, and each worker
+/// holds some megabytes.
 const MAX_WORKERS: usize = 16;
 
-/// Jobs that wait for each worker: enough to keep it busy while the next batch is prepared.
+/// Queued jobs per worker: enough to keep it busy while the next batch is prepared.
 const QUEUED_PER_WORKER: usize = 4;
 
-/// A worker panicked: its job was not done.
+/// A worker panicked and did not finish its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panicked;
 
@@ -31,17 +30,17 @@ pub struct Stopped;
 /// How many workers suit this machine.
 #[must_use]
 pub fn suitable_count() -> usize {
-    /// Asked for once: the answer takes a dozen system calls where there are control groups, which
-    /// was a fifth of the time of a small request to a server.
+    /// Determined once: with control groups it takes a dozen system calls, a fifth of the time of a
+    /// small request to a server.
     static COUNT: OnceLock<usize> = OnceLock::new();
     *COUNT.get_or_init(|| {
         std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS)
     })
 }
 
-/// What `map` makes of each item, in order and side by side. A thread gets at least `at_once` items
-/// and a state of its own from `make`; where there are no more than that, or where no thread can
-/// be started, the calling thread does them all.
+/// Maps all items in parallel, keeping their order. A thread gets at least `at_once` items and its
+/// own state from `make`; if there are no more, or if no thread can be started, the calling thread
+/// maps them all.
 pub fn map_all<T, S, R, C>(
     items: &[T],
     at_once: usize,
@@ -53,7 +52,7 @@ where
     R: Send,
     C: FromIterator<R> + FromParallelIterator<R> + Send,
 {
-    // A pool is started only where it is needed: not for the hash of one small file, for example.
+    // The pool is started only when needed: not for the hash of one small file, for example.
     let pool = if items.len() > at_once { pool() } else { None };
     match pool {
         Some(pool) => pool
@@ -65,8 +64,8 @@ where
     }
 }
 
-/// The threads of [`map_all`]; none where the limit of processes is reached. The library's own
-/// pool is not used, because that panics then.
+/// The threads of [`map_all`]; `None` if the limit of processes is reached. The global pool of
+/// rayon would panic then.
 fn pool() -> Option<&'static ThreadPool> {
     static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
     let build = || {
@@ -76,37 +75,37 @@ fn pool() -> Option<&'static ThreadPool> {
     POOL.get_or_init(build).as_ref()
 }
 
-/// Lets only so many threads compute at once, where there are more of them because they mostly wait
-/// for something else: their tables would push each other out of the caches.
-pub struct Turns {
+/// Limits how many threads compute at once, when there are more because they mostly wait: their
+/// tables would evict each other from the CPU caches.
+pub struct ComputePermits {
     free: Mutex<usize>,
     freed: Condvar,
 }
 
-impl Default for Turns {
-    /// A turn for each worker that suits this machine.
+impl Default for ComputePermits {
+    /// A permit for each worker that suits this machine.
     fn default() -> Self {
-        Turns { free: Mutex::new(suitable_count()), freed: Condvar::new() }
+        ComputePermits { free: Mutex::new(suitable_count()), freed: Condvar::new() }
     }
 }
 
-impl Turns {
-    /// Runs `work` when it is its turn. `work` must not ask for another one.
+impl ComputePermits {
+    /// Runs `work` when a permit is free. `work` must not ask for another one.
     pub fn with<T>(&self, work: impl FnOnce() -> T) -> T {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free =
             self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
         drop(free);
-        let _turn = Turn(self);
+        let _permit = ComputePermit(self);
         work()
     }
 }
 
-/// Ends a turn, even if the work panics.
-struct Turn<'turns>(&'turns Turns);
+/// Gives the permit back, even if the work panics.
+struct ComputePermit<'permits>(&'permits ComputePermits);
 
-impl Drop for Turn<'_> {
+impl Drop for ComputePermit<'_> {
     fn drop(&mut self) {
         *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.0.freed.notify_one();
@@ -120,12 +119,12 @@ struct Flags {
 }
 
 impl Flags {
-    /// Runs one job; false where the worker has to end.
+    /// Runs one job; returns false if the worker must end.
     fn run<J>(&self, worker: &mut impl FnMut(J) -> ControlFlow<()>, job: J) -> bool {
         if self.stopped.load(Ordering::Acquire) {
             return false;
         }
-        // A worker that panicked never gets another job: its broken state is not seen again.
+        // A worker that panicked gets no further job, so its broken state is not used again.
         let flow = catch_unwind(AssertUnwindSafe(|| worker(job)));
         if flow.is_err() {
             self.panicked.store(true, Ordering::Release);
@@ -140,20 +139,20 @@ impl Flags {
 
 type Inline<J> = Box<dyn FnMut(J) -> ControlFlow<()> + Send>;
 
-/// Threads that carry out jobs of one type, in the order in which they come but side by side.
+/// Threads that run jobs of one type in parallel, starting them in order.
 ///
-/// Dropping it discards what has not begun and waits for the rest.
+/// Dropping it discards queued jobs and waits for running ones.
 pub struct Workers<J> {
     flags: Arc<Flags>,
     queue: Option<Sender<J>>,
     threads: Vec<JoinHandle<()>>,
-    /// Does the jobs on the calling thread, where there can be no other.
+    /// Runs the jobs on the calling thread when there are no others.
     inline: Option<Inline<J>>,
 }
 
 impl<J: Send + 'static> Workers<J> {
-    /// Starts `count` workers, each with what `make` gives. A worker that answers a job with
-    /// [`ControlFlow::Break`] stops them all.
+    /// Starts `count` workers made by `make`. A worker that returns [`ControlFlow::Break`] stops
+    /// them all.
     pub fn start<W>(count: usize, make: impl Fn() -> W) -> Self
     where
         W: FnMut(J) -> ControlFlow<()> + Send + 'static,
@@ -165,7 +164,7 @@ impl<J: Send + 'static> Workers<J> {
             for _ in 0..count {
                 match spawn(make(), receiver.clone(), Arc::clone(&flags)) {
                     Ok(thread) => threads.push(thread),
-                    // The limit of processes is reached: fewer workers do it too.
+                    // The limit of processes is reached: fewer workers will do.
                     Err(_) => break,
                 }
             }
@@ -174,7 +173,7 @@ impl<J: Send + 'static> Workers<J> {
         Workers { flags, queue: inline.is_none().then_some(sender), threads, inline }
     }
 
-    /// Hands over a job; waits while the queue is full.
+    /// Submits a job; waits while the queue is full.
     ///
     /// # Errors
     /// When the workers have stopped; the job is then dropped.
@@ -191,26 +190,23 @@ impl<J: Send + 'static> Workers<J> {
         }
     }
 
-    /// Waits until all jobs are done, or the workers have stopped.
-    ///
-    /// # Errors
-    /// When a worker panicked.
+    /// Waits until all jobs are done or the workers have stopped.
     pub fn finish(&mut self) -> Result<(), Panicked> {
         self.queue = None;
         let mut panicked = false;
         for thread in self.threads.drain(..) {
             panicked |= thread.join().is_err();
         }
-        // Whatever the worker holds (sinks, sources, open directories) ends here as well.
+        // Drops what the worker holds: sinks, sources, open directories.
         self.inline = None;
         self.flags.stopped.store(true, Ordering::Release);
         if panicked || self.flags.panicked.load(Ordering::Acquire) { Err(Panicked) } else { Ok(()) }
     }
 
-    /// Discards what has not begun and waits for what has.
+    /// Discards queued jobs and waits for running ones.
     pub fn cancel(&mut self) {
         self.flags.stopped.store(true, Ordering::Release);
-        // The panic, if there was one, has been reported or is of no interest any more.
+        // A panic has been reported or no longer matters.
         let _ = self.finish();
     }
 }
@@ -231,8 +227,8 @@ fn spawn<J: Send + 'static>(
     flags: Arc<Flags>,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("btdt-worker".to_owned()).spawn(move || {
-        // Ends when the queue is closed and empty. After a stop the worker leaves at its next
-        // job; the last one takes the receiver with it, which wakes a sender that waits.
+        // Ends when the queue is closed and empty. After a stop, a worker ends at its next job; the
+        // last one drops the receiver, which wakes a waiting sender.
         while let Ok(job) = jobs.recv() {
             if !flags.run(&mut worker, job) {
                 break;
@@ -320,12 +316,12 @@ mod tests {
     }
 
     #[test]
-    fn no_more_compute_at_once_than_there_are_turns() {
-        let turns = Turns::default();
+    fn no_more_compute_at_once_than_there_are_permits() {
+        let permits = ComputePermits::default();
         let (now, most) = (AtomicU64::new(0), AtomicU64::new(0));
         std::thread::scope(|scope| {
             for number in 0..64 {
-                let (turns, now, most) = (&turns, &now, &most);
+                let (permits, now, most) = (&permits, &now, &most);
                 scope.spawn(move || {
                     let work = || {
                         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -333,13 +329,13 @@ mod tests {
                         now.fetch_sub(1, Ordering::SeqCst);
                         assert!(number % 8 != 0, "a panic on purpose");
                     };
-                    let _ = catch_unwind(AssertUnwindSafe(|| turns.with(work)));
+                    let _ = catch_unwind(AssertUnwindSafe(|| permits.with(work)));
                 });
             }
         });
         let most = most.into_inner() as usize;
         assert!((1..=suitable_count()).contains(&most), "{most}");
-        assert_eq!(turns.with(|| 7), 7, "turns of those who panicked are free again");
+        assert_eq!(permits.with(|| 7), 7, "permits of those who panicked are free again");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Objects of a cache with a quota: what the core writes counts as well.
 
 use crate::room::{Reservation, Room};
-use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
-use btdt_host_runtime::transfer::{Sink, Source, StoredForms, StoredObject, StoredPutError};
+use btdt_host_runtime::chunk_io::{Sink, Source, StoredForms, StoredObject, StoredPutError};
+use btdt_host_runtime::codec::{Codec, max_stored_size};
 use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Leftovers, LockMode, ObjectFault,
     ObjectInfo, ObjectKind, ObjectName, Objects, PutOutcome, SweepId, Timestamp,

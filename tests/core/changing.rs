@@ -2,12 +2,12 @@
 
 use crate::support::{Cache, at, snapshot, tree};
 use btdt_core::error::Error;
-use btdt_host_runtime::transfer::{Sink, Source};
-use btdt_host_runtime::tree::memory::{MemoryMaterializer, MemoryPacker, MemoryTree};
+use btdt_host_runtime::chunk_io::{Sink, Source};
 use btdt_ports::{
     Algorithm, CutSizes, Digest, Entry, FollowLinks, IoError, MaterializeError, Placement, Records,
     Tree,
 };
+use btdt_test_support::memory_tree::{MemoryMaterializer, MemoryPacker, MemoryTree};
 use std::cell::Cell;
 
 /// Calls `change` between each listing and the following pack.

@@ -5,8 +5,8 @@ use btdt_core::operations::clean;
 use btdt_core::storage::record::Record;
 use btdt_core::storage::retention::Limits;
 use btdt_host_runtime::storage::FilesystemStorage;
-use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{Digest, Leftovers, ObjectKind, Objects, Records};
+use btdt_test_support::memory_tree::MemoryTree;
 use std::fs::{self, File};
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -3,8 +3,8 @@
 use crate::support::{Cache, rich_tree, snapshot, tree};
 use btdt_core::error::Error;
 use btdt_core::operations::restore::Outcome;
-use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{Digest, ObjectKind, Objects, Records, Tree};
+use btdt_test_support::memory_tree::MemoryTree;
 
 /// Calls `test` with a new cache for each way of damaging an object.
 fn for_each_damage(kind: ObjectKind, test: impl Fn(&Cache, Digest, &str)) {

@@ -4,8 +4,8 @@ use crate::support::{Cache, at, rich_tree, snapshot, tree};
 use btdt_core::cache::LocalCache;
 use btdt_core::operations::restore::{self, Outcome};
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
-use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{MaterializeSummary, Timestamp, Tree};
+use btdt_test_support::memory_tree::MemoryTree;
 use proptest::prelude::*;
 
 fn restore(cache: &Cache, tree: &MemoryTree, exact: bool) -> MaterializeSummary {

@@ -6,14 +6,15 @@ use btdt_core::error::Error;
 use btdt_core::operations::clean;
 use btdt_core::operations::restore::{self, Outcome};
 use btdt_core::storage::retention::Limits;
-use btdt_host_runtime::storage::{Codec, MemoryStorage};
-use btdt_host_runtime::transfer::{ChunkSink, ChunkSource, Sink, Source};
-use btdt_host_runtime::tree::memory::MemoryTree;
+use btdt_host_runtime::chunk_io::{ChunkSink, ChunkSource, Sink, Source};
+use btdt_host_runtime::codec::Codec;
+use btdt_host_runtime::storage::MemoryStorage;
 use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Leftovers, LockMode, ObjectFault,
     ObjectInfo, ObjectKind, ObjectName, Objects, PutOutcome, RecordVersion, Records, StoredRecord,
     SweepId, Timestamp, Tree,
 };
+use btdt_test_support::memory_tree::MemoryTree;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

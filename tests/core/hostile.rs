@@ -7,8 +7,8 @@ use btdt_core::manifest;
 use btdt_core::operations::restore::Outcome;
 use btdt_core::storage::record::Record;
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
-use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{ObjectKind, Objects, Records, Tree};
+use btdt_test_support::memory_tree::MemoryTree;
 use std::collections::BTreeMap;
 use std::fs;
 

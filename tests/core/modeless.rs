@@ -5,11 +5,11 @@ use crate::support::{Cache, TestEnvironment, at, snapshot, tree};
 use btdt_core::error::Error;
 use btdt_core::operations::hash::hash;
 use btdt_core::operations::restore::Outcome;
-use btdt_host_runtime::transfer::{Sink, Source};
-use btdt_host_runtime::tree::memory::{MemoryMaterializer, MemoryPacker, MemoryTree};
+use btdt_host_runtime::chunk_io::{Sink, Source};
 use btdt_ports::{
     Algorithm, CutSizes, Digest, Entry, FollowLinks, IoError, MaterializeError, Placement, Tree,
 };
+use btdt_test_support::memory_tree::{MemoryMaterializer, MemoryPacker, MemoryTree};
 
 /// A tree as seen through WASI.
 struct Modeless<'tree>(&'tree MemoryTree);

@@ -3,8 +3,8 @@
 use crate::support::{Cache, at, noise};
 use btdt_core::chunking::LARGE;
 use btdt_core::manifest::Content;
-use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{Digest, ObjectKind, Objects, Tree};
+use btdt_test_support::memory_tree::MemoryTree;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 

@@ -5,8 +5,8 @@ use btdt_core::cache::LocalCache;
 use btdt_core::error::Error;
 use btdt_core::operations::restore::{self, Outcome};
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
-use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::Tree;
+use btdt_test_support::memory_tree::MemoryTree;
 
 fn request(keys: &[&str], prefixes: &[&str]) -> restore::Request {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();

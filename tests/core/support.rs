@@ -6,13 +6,13 @@ use btdt_core::manifest::{self, Manifest};
 use btdt_core::operations::restore::{self, Outcome};
 use btdt_core::operations::{clean, store};
 use btdt_core::storage::retention::Limits;
+use btdt_host_runtime::chunk_io::{Sink, Source};
 use btdt_host_runtime::storage::MemoryStorage;
-use btdt_host_runtime::transfer::{Sink, Source};
-use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{
     Digest, EntryKind, Environment, FollowLinks, ObjectKind, Objects, Records, Severity, SweepId,
     Timestamp, Tree,
 };
+use btdt_test_support::memory_tree::MemoryTree;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;

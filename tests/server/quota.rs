@@ -1,7 +1,7 @@
 //! The quota of a cache: never exceeded, whatever is sent, and free again once there is room.
 
 use crate::support::{Answer, Raw, Server, Setup, noise, until};
-use btdt_host_runtime::storage::codec::Codec;
+use btdt_host_runtime::codec::Codec;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs;

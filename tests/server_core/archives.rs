@@ -6,11 +6,11 @@ use btdt_core::archive::export;
 use btdt_core::archive::import::{ImportFault, MemberFault, import};
 use btdt_core::manifest::{self, Content, Manifest};
 use btdt_host_runtime::storage::MemoryStorage;
-use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{
     ArchiveContent::{Directory, HardLink, Special, Symlink},
     ObjectKind, Objects, Timestamp,
 };
+use btdt_test_support::memory_tree::MemoryTree;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 

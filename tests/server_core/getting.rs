@@ -4,9 +4,9 @@ use crate::support::{Server, bytes, call, header, lookup, tree};
 use btdt_core::http_api::{Body, Encoding, Lookup};
 use btdt_core::manifest;
 use btdt_core::protocol::MANIFEST_TYPE;
-use btdt_host_runtime::storage::codec::Codec;
-use btdt_host_runtime::tree::memory::MemoryTree;
+use btdt_host_runtime::codec::Codec;
 use btdt_ports::{Digest, ObjectKind, Objects, Records, SweepId, Timestamp};
+use btdt_test_support::memory_tree::MemoryTree;
 
 const ZSTD: (&str, &str) = ("accept-encoding", "zstd");
 

@@ -1,9 +1,8 @@
 //! A server's host in memory: caches, tokens that list their own permissions, and archives.
 
+use btdt_host_runtime::chunk_io::{Sink, Source};
+use btdt_host_runtime::codec::{Codec, max_stored_size};
 use btdt_host_runtime::storage::MemoryStorage;
-use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
-use btdt_host_runtime::transfer::{Sink, Source};
-use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{
     Access, ArchiveBatch, ArchiveContent, ArchiveEntry, ArchiveFault, ArchiveNodeContent,
     ArchivePlan, ArchiveReader, Archives, AsideObject, Authority, Caches, CutSizes, Damage, Digest,
@@ -12,6 +11,7 @@ use btdt_ports::{
     PackedChunk, Packer, PutOutcome, Severity, StoredCodec, StoredInfo, SweepId, Timestamp,
     TokenFault, Tree, Verdict,
 };
+use btdt_test_support::memory_tree::MemoryTree;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;

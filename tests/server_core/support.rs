@@ -9,14 +9,14 @@ use btdt_core::http_api::{
     self, Answer, Body, Encoding, Lookup, Page, Request, ServerContext, Settings,
 };
 use btdt_core::operations::store;
+use btdt_host_runtime::chunk_io::Sink;
+use btdt_host_runtime::codec::Codec;
 use btdt_host_runtime::storage::MemoryStorage;
-use btdt_host_runtime::storage::codec::Codec;
-use btdt_host_runtime::transfer::Sink;
-use btdt_host_runtime::tree::memory::MemoryTree;
 use btdt_ports::{
     ArchiveContent, ArchiveEntry, ArchiveFault, Digest, HttpError, HttpErrorKind, Objects,
     Timestamp, Tree,
 };
+use btdt_test_support::memory_tree::MemoryTree;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

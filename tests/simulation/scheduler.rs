@@ -3,7 +3,8 @@
 use crate::oracle::Oracle;
 use crate::rng::Rng;
 use crate::scenario::{Mutant, Nature, Report};
-use btdt_host_runtime::storage::{Codec, MemoryStorage};
+use btdt_host_runtime::codec::Codec;
+use btdt_host_runtime::storage::MemoryStorage;
 use btdt_ports::Timestamp;
 use std::collections::VecDeque;
 use std::panic::resume_unwind;

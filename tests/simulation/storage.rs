@@ -7,7 +7,7 @@ use crate::scheduler::{Simulation, Step};
 use crate::tree::{Content, raw};
 use btdt_core::manifest;
 use btdt_core::storage::record::Record;
-use btdt_host_runtime::transfer::{ChunkSink, ChunkSource};
+use btdt_host_runtime::chunk_io::{ChunkSink, ChunkSource};
 use btdt_ports::{
     AsideObject, Digest, Environment, HeldLock, IoError, Leftovers, LockMode, ObjectFault,
     ObjectInfo, ObjectKind, ObjectName, Objects, PutOutcome, RecordVersion, Records, Severity,

@@ -1,7 +1,7 @@
 //! Objects that a sweep has set aside.
 
 use crate::backends::{Backend, content, is_young, sweep};
-use btdt_host_runtime::storage::codec::Codec;
+use btdt_host_runtime::codec::Codec;
 use btdt_ports::ObjectKind::{Chunk, Manifest};
 use btdt_ports::{AsideObject, Damage, ObjectFault, ObjectName, Objects};
 

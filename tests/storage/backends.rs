@@ -1,8 +1,8 @@
 //! The backends, and access for tests that users do not have.
 
-use btdt_host_runtime::storage::codec::sha256;
+use btdt_host_runtime::chunk_io::{Sink, Source, StoredForms};
+use btdt_host_runtime::codec::sha256;
 use btdt_host_runtime::storage::{FilesystemStorage, MemoryStorage};
-use btdt_host_runtime::transfer::{Sink, Source, StoredForms};
 use btdt_ports::{Digest, ObjectKind, Objects, Records, SweepId, Timestamp};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

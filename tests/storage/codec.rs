@@ -1,7 +1,7 @@
 //! The stored form of objects.
 
 use crate::backends::{content, noise};
-use btdt_host_runtime::storage::codec::{Codec, HEADER_SIZE, max_stored_size, sha256};
+use btdt_host_runtime::codec::{Codec, HEADER_SIZE, max_stored_size, sha256};
 use btdt_ports::{Damage, Digest, ObjectFault};
 use flate2::Compression;
 use flate2::write::GzEncoder;

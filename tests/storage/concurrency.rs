@@ -2,7 +2,7 @@
 //! operations overlap.
 
 use crate::backends::{Backend, noise};
-use btdt_host_runtime::storage::codec::{Codec, sha256};
+use btdt_host_runtime::codec::{Codec, sha256};
 use btdt_ports::{ObjectKind, Objects, Records};
 use std::sync::Barrier;
 use std::thread;

@@ -1,7 +1,7 @@
 //! Properties of a cache in a directory: layout, crashes, and permissions.
 
 use crate::backends::{Backend, FilesystemBackend, HOUR, content, sweep, walk};
-use btdt_host_runtime::storage::codec::{Codec, sha256};
+use btdt_host_runtime::codec::{Codec, sha256};
 use btdt_host_runtime::storage::{FilesystemStorage, OpenError};
 use btdt_ports::ObjectKind::{Chunk, Manifest};
 use btdt_ports::{

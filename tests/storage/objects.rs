@@ -1,7 +1,7 @@
 //! Live objects.
 
 use crate::backends::{Backend, content, is_young, noise};
-use btdt_host_runtime::storage::codec::{Codec, HEADER_SIZE, sha256};
+use btdt_host_runtime::codec::{Codec, HEADER_SIZE, sha256};
 use btdt_ports::ObjectKind::{Chunk, Manifest};
 use btdt_ports::{
     Damage, Digest, LockMode, ObjectFault, ObjectKind, ObjectName, Objects, PutOutcome,

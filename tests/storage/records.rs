@@ -1,7 +1,7 @@
 //! Records.
 
 use crate::backends::{Backend, is_young};
-use btdt_host_runtime::storage::codec::sha256;
+use btdt_host_runtime::codec::sha256;
 use btdt_ports::{IoErrorKind, Records, StoredRecord};
 
 fn get<B: Backend>(backend: &B, name: &str) -> Option<StoredRecord> {

@@ -1,10 +1,10 @@
 //! Objects in their stored form, as a server receives and sends them.
 
 use crate::backends::{Backend, content, is_young, noise, sweep};
-use btdt_host_runtime::storage::codec::{
+use btdt_host_runtime::chunk_io::{StoredForms, StoredObject, StoredPutError};
+use btdt_host_runtime::codec::{
     Codec, Compression, HEADER_SIZE, StoredHeader, max_stored_size, sha256,
 };
-use btdt_host_runtime::transfer::{StoredForms, StoredObject, StoredPutError};
 use btdt_ports::ObjectKind::{Chunk, Manifest};
 use btdt_ports::{Damage, Digest, ObjectFault, Objects, PutOutcome};
 use std::io::Write;

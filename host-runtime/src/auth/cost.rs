@@ -1,9 +1,9 @@
-//! How much work the blocks of a token may cause.
+//! Bounds the work that the blocks of a token can cause.
 //!
-//! The first block of a token is signed by whoever runs the server, and trusted. The others are
-//! added by whoever holds the token. The limits of the Datalog engine do not hold against them: it
-//! looks at the time only between rounds, and one round can take for ever. So what added blocks may
-//! contain is bounded before anything is evaluated. What narrows a token down stays far below.
+//! The first block of a token is signed by the operator of the server and trusted. Holders of the
+//! token add the others. The limits of the Datalog engine do not protect against them: it checks
+//! the time only between rounds, and one round can take forever. So the content of added blocks is
+//! bounded before anything is evaluated. Attenuation stays far below these bounds.
 
 use biscuit_auth::datalog::SymbolTable;
 use biscuit_auth::format::schema::{
@@ -14,34 +14,35 @@ use std::collections::HashMap;
 /// Blocks of a token. Each costs a signature.
 pub(super) const MAX_BLOCKS: usize = 32;
 
-/// Steps that all checks of the added blocks may take. A step takes less than a microsecond; a check
-/// that btdt adds takes about five.
+/// Steps allowed for all checks of the added blocks. A step takes less than a microsecond; a check
+/// that btdt adds takes about five steps.
 const MAX_STEPS: u64 = 20_000;
 
-/// What compiling and matching any regular expression counts.
+/// Steps for compiling and matching any regular expression.
 const REGEX_STEPS: u64 = 500;
-/// What a class of Unicode such as `\w` counts in one: it takes up to a millisecond to compile.
+/// Steps for a Unicode class such as `\w`, which takes up to a millisecond to compile.
 const UNICODE_CLASS_STEPS: u64 = 2000;
-/// What any other class counts.
+/// Steps for any other class.
 const CLASS_STEPS: u64 = 500;
-/// What a sum counts: of two texts, it makes a third that the engine keeps.
+/// Steps for a sum: of two texts, it makes a third that the engine keeps.
 const SUM_STEPS: u64 = 500;
 /// Longest regular expression, in bytes.
 const MAX_REGEX: usize = 256;
 
-/// Looks at blocks of which the texts are in `symbols`.
+/// Estimates blocks whose texts are in `symbols`.
 pub(super) struct Estimate<'token> {
     symbols: &'token SymbolTable,
-    /// How many facts there are of each name.
+    /// Number of facts by name.
     facts: HashMap<u64, u64>,
     /// Size of the largest term in a fact.
     largest_term: u64,
-    /// Size of all terms of the added blocks and all facts: no collection has more elements.
+    /// Size of all terms of the added blocks and all facts, which bounds the size of any
+    /// collection.
     terms: u64,
 }
 
 impl<'token> Estimate<'token> {
-    /// `facts` are those of the token; the names of facts that the server adds are in `added`.
+    /// `facts` are those of the token, `added` the names of those that the server adds.
     pub(super) fn new<'facts>(
         symbols: &'token SymbolTable,
         facts: impl Iterator<Item = &'facts Fact>,
@@ -65,9 +66,9 @@ impl<'token> Estimate<'token> {
         estimate
     }
 
-    /// Whether these blocks, which the holders of a token have added, are harmless.
+    /// Whether these blocks, added by holders of the token, are harmless.
     pub(super) fn allows(mut self, added: &[SnapshotBlock]) -> bool {
-        // Rules make facts of facts, without bounds that could be told from looking at them.
+        // Rules derive facts from facts, and how many cannot be told in advance.
         if added.len() >= MAX_BLOCKS || added.iter().any(|block| !block.rules.is_empty()) {
             return false;
         }
@@ -82,7 +83,7 @@ impl<'token> Estimate<'token> {
         steps.is_some_and(|steps| steps <= MAX_STEPS)
     }
 
-    /// Steps of a query; `None` where it has something that is not allowed.
+    /// Steps of a query; `None` if it contains something that is not allowed.
     fn query(&self, query: &Rule) -> Option<u64> {
         let matching = |predicate: &Predicate| {
             self.facts.get(&predicate.name).copied().unwrap_or_default().max(1)
@@ -113,7 +114,7 @@ impl<'token> Estimate<'token> {
                 }
                 op::Content::Binary(_) => (1, None),
                 op::Content::Closure(closure) => {
-                    // Without a parameter it is the lazy side of an operator, evaluated once.
+                    // Without a parameter, it is the lazy side of an operator, evaluated once.
                     let times = if closure.params.is_empty() { 1 } else { self.terms };
                     (self.operations(&closure.ops)?.saturating_mul(times.max(1)), None)
                 }
@@ -138,7 +139,7 @@ impl<'token> Estimate<'token> {
         }
     }
 
-    /// Size of all values among these, those in closures included.
+    /// Size of all values, including those in closures.
     fn values(&self, ops: &[Op]) -> u64 {
         let sizes = ops.iter().map(|op| match &op.content {
             Some(op::Content::Value(term)) => self.term(term),
@@ -168,8 +169,8 @@ impl<'token> Estimate<'token> {
     }
 }
 
-/// Steps of a regular expression; `None` for one that is not allowed: repetitions with a count
-/// multiply its size, and to ignore the case of large classes takes long.
+/// Steps of a regular expression; `None` if it is not allowed: counted repetitions multiply its
+/// size, and ignoring the case of large classes is slow.
 fn regex(pattern: &str) -> Option<u64> {
     let has_flags = pattern.split("(?").skip(1).any(|rest| !rest.starts_with(':'));
     if pattern.len() > MAX_REGEX || pattern.contains('{') || has_flags || !pattern.is_ascii() {

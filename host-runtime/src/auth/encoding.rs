@@ -1,11 +1,11 @@
-//! Tokens as text.
+//! The text form of tokens.
 
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::{DecodePaddingMode, Engine};
 
-/// The longest text, in bytes, that is looked at as a token. A token is some hundred bytes long, and
-/// each narrowing adds two or three hundred.
+/// The longest text that is parsed as a token, in bytes. A token has a few hundred bytes, and each
+/// attenuation adds two or three hundred.
 pub const MAX_TOKEN_SIZE: usize = 16 * 1024;
 
 /// The alphabet of Biscuit, with or without padding.
@@ -19,7 +19,7 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     decode_up_to(text, MAX_TOKEN_SIZE)
 }
 
-/// The same for a text of up to `limit` bytes.
+/// Like [`decode`], for a text of up to `limit` bytes.
 pub(super) fn decode_up_to(text: &str, limit: usize) -> Option<Vec<u8>> {
     if text.len() > limit {
         return None;

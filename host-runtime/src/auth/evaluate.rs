@@ -1,4 +1,4 @@
-//! What a token with right signatures says.
+//! Evaluates tokens whose signatures are valid.
 
 use super::cost::{Estimate, MAX_BLOCKS};
 use biscuit_auth::builder::{Fact, Term, fact, string};
@@ -12,20 +12,20 @@ use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-/// The names of the facts that are offered.
+/// The names of the facts that the server adds.
 const FACT_NAMES: [&str; 4] = ["operation", "cache", "key", "time"];
 
-/// Bounds for the rules of the first block, which is trusted; added blocks have none. The time is a
-/// safety net only: were it short, a busy machine would refuse valid tokens.
+/// Bounds for the rules of the first block, which is trusted; added blocks have no rules. The time
+/// is only a safety net: a short one would refuse valid tokens on a busy machine.
 const LIMITS: AuthorizerLimits =
     AuthorizerLimits { max_facts: 1000, max_iterations: 100, max_time: Duration::from_secs(2) };
 
-/// A token of which the signatures are right.
+/// A token with valid signatures.
 pub(super) struct Verified {
     biscuit: Biscuit,
     /// The revocation ids of its blocks.
     revocation_ids: Vec<Vec<u8>>,
-    /// Numbers of block and check of those checks that are about the time.
+    /// Block and check numbers of the checks on the time.
     time_checks: HashSet<(u32, u32)>,
     /// Whether it is cheap enough to be evaluated.
     is_harmless: bool,
@@ -36,7 +36,7 @@ impl Verified {
         let revocation_ids = biscuit.revocation_identifiers();
         let mut verified =
             Verified { biscuit, revocation_ids, time_checks: HashSet::new(), is_harmless: false };
-        // Whatever the library does not cope with is refused, and only that.
+        // Refuse whatever makes the library panic.
         let examined = catch_unwind(AssertUnwindSafe(|| examine(&verified.biscuit)));
         if let Ok(Some(time_checks)) = examined {
             verified.is_harmless = true;
@@ -49,7 +49,7 @@ impl Verified {
         &self.revocation_ids
     }
 
-    /// What the token says at that time, in seconds since 1970.
+    /// The verdict at this time, in seconds since 1970.
     pub(super) fn evaluate(&self, access: &Access, seconds: u64) -> Verdict {
         if !self.is_harmless {
             return Verdict::Denied;
@@ -95,11 +95,11 @@ fn facts(access: &Access, seconds: u64) -> impl Iterator<Item = Fact> {
     .chain(key)
 }
 
-/// Which checks are about the time; `None` for a token that is not to be evaluated.
+/// The checks on the time; `None` for a token that must not be evaluated.
 fn examine(biscuit: &Biscuit) -> Option<HashSet<(u32, u32)>> {
     let container = biscuit.container().to_proto();
     let mut signed = std::iter::once(&container.authority).chain(&container.blocks);
-    // See the module's documentation for what is wrong with the others.
+    // The documentation of `auth` says what is wrong with the others.
     let has_only_ed25519_keys =
         signed.all(|block| block.next_key.algorithm == public_key::Algorithm::Ed25519 as i32);
     if biscuit.block_count() > MAX_BLOCKS || !has_only_ed25519_keys {
@@ -127,7 +127,7 @@ fn time_checks(blocks: &[SnapshotBlock], symbols: &SymbolTable) -> HashSet<(u32,
     found
 }
 
-/// Whether there is a way to fulfil the check that depends on nothing but the time.
+/// Whether the check can be satisfied by the time alone.
 fn is_about_time(check: &Check, symbols: &SymbolTable) -> bool {
     check.queries.iter().any(|query| {
         let mut names = query.body.iter().map(|predicate| symbols.get_symbol(predicate.name));

@@ -1,4 +1,4 @@
-//! What is in a token, for people.
+//! Shows the content of a token.
 
 use super::encoding::hex;
 use super::token::Token;
@@ -9,37 +9,34 @@ use btdt_ports::TokenFault;
 use prost::Message;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What is in a token. Nothing of it tells whether the token is genuine.
+/// The content of a token, which says nothing about whether the token is genuine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// Its blocks. The first is that of who issued it, the others narrow it down.
+    /// Its blocks: that of the issuer, then those that attenuate it.
     pub blocks: Vec<Block>,
-    /// When it ends at the latest, in seconds since 1970, as far as simple checks tell.
+    /// Latest expiry in seconds since 1970, as far as simple checks tell.
     pub expires: Option<u64>,
-    /// Whether it cannot be narrowed down further.
+    /// Whether it cannot be attenuated further.
     pub is_sealed: bool,
-    /// Whether a text in it has quotes or control characters, so that the Datalog may look as if it
-    /// said something else than it does.
+    /// Whether a text in it contains quotes or control characters, which can make the Datalog
+    /// misleading.
     pub is_misleading: bool,
 }
 
 /// A block of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// What it says, a statement on each line, without control characters.
+    /// Its statements, one per line, without control characters.
     pub datalog: Vec<String>,
-    /// What revokes it when it is in a revocation list: 128 hexadecimal digits.
+    /// Its id for a revocation list: 128 hexadecimal digits.
     pub revocation_id: String,
     /// The key of a third party that signed it, if any.
     pub signed_by: Option<String>,
 }
 
-/// Looks into a token, without any key.
-///
-/// # Errors
-/// [`TokenFault::Malformed`]
+/// Reads the content of a token; needs no key.
 pub fn inspect(token: &Token) -> Result<Inspection, TokenFault> {
-    // Whatever the library does not cope with cannot be shown.
+    // Refuse whatever makes the library panic.
     catch_unwind(AssertUnwindSafe(|| examine(token))).ok().flatten().ok_or(TokenFault::Malformed)
 }
 
@@ -86,7 +83,7 @@ fn is_misleading(text: &str) -> bool {
     text.contains(|character: char| character == '"' || character == '\\' || character.is_control())
 }
 
-/// The end that the checks of a block set.
+/// The expiry that the checks of a block set.
 fn expiry(block: &schema::Block) -> Option<u64> {
     let time = SymbolTable::new().get("time")?;
     let ends = block.checks.iter().filter_map(|check| match check.queries.as_slice() {
@@ -96,7 +93,7 @@ fn expiry(block: &schema::Block) -> Option<u64> {
     ends.min()
 }
 
-/// The date in `time($x), $x < date` or `<=`, where the fact `time` has the number `time`.
+/// The date in `time($x), $x < date` or `<=`, where `time` is the symbol of the fact.
 fn end(query: &Rule, time: u64) -> Option<u64> {
     let is_time = query.body.iter().any(|predicate| predicate.name == time);
     let dates = query.expressions.iter().filter_map(|expression| {

@@ -1,4 +1,4 @@
-//! Making tokens.
+//! Issues tokens.
 
 use super::encoding;
 use super::keys::PrivateKey;

@@ -4,13 +4,13 @@ use super::keys::{KeyFault, PrivateKey, PublicKey};
 use super::secret_file::{self, Readers, SecretFileError};
 use std::path::{Path, PathBuf};
 
-/// Why a key cannot be had from its file.
+/// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// The file itself is the trouble.
+    /// The file cannot be accessed.
     #[error(transparent)]
     File(#[from] SecretFileError),
-    /// What is in the file is.
+    /// Its content is invalid.
     #[error("{path} has no usable key in it: {fault}")]
     Key {
         /// The file.
@@ -20,20 +20,17 @@ pub enum KeyFileError {
     },
 }
 
-/// Where a private key has come from.
+/// Where a private key came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOrigin {
-    /// The file was there.
+    /// The file existed.
     Loaded,
-    /// The file was not there and has been made.
+    /// The file was created.
     Created,
 }
 
 impl PrivateKey {
-    /// Reads a key from a file that nobody but its owner has access to.
-    ///
-    /// # Errors
-    /// When the file cannot be read, is accessible to others, or has no key in it.
+    /// Reads a key from a file that only its owner can access.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
         let pem = secret_file::read(path, Readers::Owner)?;
         PrivateKey::from_pem(&pem).map_err(|fault| KeyFileError::Key { path: path.into(), fault })
@@ -47,11 +44,8 @@ impl PrivateKey {
     }
 }
 
-/// Reads the private key of a server; if there is no such file, makes one with a new key, mode 0600,
-/// in a directory that has to exist.
-///
-/// # Errors
-/// When the file is there and cannot be used, or is not there and cannot be made.
+/// Reads the private key of a server. If the file is missing, creates it with a new key and mode
+/// 0600; the directory must exist.
 pub fn load_or_create(path: &Path) -> Result<(PrivateKey, KeyOrigin), KeyFileError> {
     match PrivateKey::read(path) {
         Err(KeyFileError::File(error)) if error.is_missing() => {}
@@ -60,7 +54,7 @@ pub fn load_or_create(path: &Path) -> Result<(PrivateKey, KeyOrigin), KeyFileErr
     let key = PrivateKey::generate();
     match key.write(path) {
         Ok(()) => Ok((key, KeyOrigin::Created)),
-        // Another server was quicker; both have to use the same key.
+        // Another server was faster; both must use the same key.
         Err(error) => match PrivateKey::read(path) {
             Ok(key) => Ok((key, KeyOrigin::Loaded)),
             Err(KeyFileError::File(missing)) if missing.is_missing() => Err(error),
@@ -69,18 +63,18 @@ pub fn load_or_create(path: &Path) -> Result<(PrivateKey, KeyOrigin), KeyFileErr
     }
 }
 
-/// Makes a new key and writes it to `private` with mode 0600 and, if asked to, its public key to
-/// `public`. Existing files are never replaced.
+/// Generates a key and writes it to `private` with mode 0600, and its public key to `public`.
+/// Existing files are never replaced.
 ///
 /// # Errors
-/// When a file exists or cannot be made.
+/// When a file exists or cannot be created.
 pub fn create_key_files(
     private: Option<&Path>,
     public: Option<&Path>,
 ) -> Result<PrivateKey, KeyFileError> {
     let key = PrivateKey::generate();
-    // The public key first: without its private key it does no harm, the other way round there is a
-    // private key that the user believes not to have been made.
+    // The public key first: on its own it is harmless, whereas a private key could be left behind
+    // that the user does not know of.
     if let Some(path) = public {
         let pem = key
             .public()
@@ -101,9 +95,6 @@ pub fn create_key_files(
 }
 
 /// Reads the public keys in a file, PEM or `ed25519/…`, one or more.
-///
-/// # Errors
-/// When the file cannot be read or has anything else in it.
 pub fn read_public_keys(path: &Path) -> Result<Vec<PublicKey>, KeyFileError> {
     let text = secret_file::read(path, Readers::Everybody)?;
     PublicKey::parse_all(&text).map_err(|fault| KeyFileError::Key { path: path.into(), fault })

@@ -1,4 +1,4 @@
-//! The keys that are trusted, and what they say about tokens.
+//! The trusted keys, and their verdicts on tokens.
 
 use super::encoding;
 use super::evaluate::Verified;
@@ -12,21 +12,21 @@ use std::collections::HashMap;
 use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// Tells the time of day.
+/// Returns the time of day.
 pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Tokens in a generation of the cache.
 const MAX_TOKENS: usize = 512;
-/// Their texts in bytes. What is made of a text takes about ten times as much.
+/// Bytes of their texts. A parsed token takes about ten times as much.
 const MAX_TOKEN_BYTES: usize = 1024 * 1024;
-/// Answers that are kept for a token.
+/// The most verdicts that are remembered for a token.
 const MAX_ANSWERS: usize = 64;
 
-/// The public keys that tokens may be signed with, and the list of revoked tokens.
+/// The public keys that verify tokens, and the list of revoked tokens.
 ///
-/// The signatures of a token are verified when it is seen for the first time and then remembered by
-/// the SHA-256 of its text. Answers are remembered for the second that they were given in: facts have
-/// the time in whole seconds, so that the answer would be the same. Revocation is looked at each time.
+/// The signatures of a token are verified once and remembered by the SHA-256 of its text. Verdicts
+/// are remembered for one second: facts contain the time in whole seconds, so the verdict would be
+/// the same. Revocation is checked every time.
 pub struct KeyRing {
     keys: RwLock<Keys>,
     revocations: Arc<RevocationList>,
@@ -37,7 +37,7 @@ pub struct KeyRing {
 #[derive(Clone)]
 struct Keys {
     keys: Arc<[PublicKey]>,
-    /// Counts the changes, so that nothing is remembered under keys that have been replaced.
+    /// Counts replacements, so that nothing is remembered under replaced keys.
     generation: u64,
 }
 
@@ -46,7 +46,7 @@ struct Known {
     answers: Mutex<Answers>,
 }
 
-/// What a token says in a certain second.
+/// The verdicts on a token in a certain second.
 #[derive(Default)]
 struct Answers {
     seconds: u64,
@@ -54,7 +54,7 @@ struct Answers {
 }
 
 impl KeyRing {
-    /// Trusts each of `keys`. Without any, no token is valid.
+    /// Trusts `keys`. Without keys, no token is valid.
     #[must_use]
     pub fn new(keys: Vec<PublicKey>, revocations: Arc<RevocationList>, clock: Clock) -> Self {
         KeyRing {
@@ -65,7 +65,7 @@ impl KeyRing {
         }
     }
 
-    /// Trusts these keys from now on, and no others.
+    /// Replaces the trusted keys.
     pub fn replace_keys(&self, keys: Vec<PublicKey>) {
         {
             let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
@@ -93,14 +93,14 @@ impl KeyRing {
         }
         let token = verify(text, &keys)?;
         let known = Arc::new(Known { token, answers: Mutex::default() });
-        lock(&self.known).insert(name, known.clone(), text.len());
+        lock(&self.known).insert(name, Arc::clone(&known), text.len());
         Ok(known)
     }
 }
 
 fn verify(text: &str, keys: &[PublicKey]) -> Result<Verified, TokenFault> {
     let bytes = encoding::decode(text).ok_or(TokenFault::Malformed)?;
-    // Anybody may send anything here. Whatever the library does not cope with is no token.
+    // Clients may send anything. Refuse whatever makes the library panic.
     let verified = catch_unwind(|| {
         let token = UnverifiedBiscuit::from(&bytes).map_err(|_| TokenFault::Malformed)?;
         let verified = keys.iter().find_map(|key| token.clone().verify(key.0).ok());
@@ -137,7 +137,8 @@ impl Authority for KeyRing {
         if self.revocations.has_any(known.token.revocation_ids()) {
             return Err(TokenFault::Revoked);
         }
-        // A clock before 1970 is wrong by decades, and no token of this century has expired then.
+        // A clock before 1970 is wrong by decades, and no token of this century has expired by
+        // then.
         let seconds = u64::try_from((self.clock)().seconds).unwrap_or_default();
         Ok(accesses.iter().map(|access| known.answer(access, seconds)).collect())
     }

@@ -4,24 +4,24 @@ use biscuit_auth::{Algorithm, KeyPair};
 use std::fmt;
 use std::str::FromStr;
 
-/// What the key of the `biscuit` tool begins with where it is not PEM.
+/// The prefix of a key of the `biscuit` tool that is not PEM.
 const ED25519_PREFIX: &str = "ed25519/";
 
-/// Why a text is no key that can be used.
+/// Why a text is not a usable key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFault {
-    /// No private key in it.
+    /// It contains no private key.
     #[error("it is not an Ed25519 private key in PEM form (BEGIN PRIVATE KEY)")]
     NotPrivate,
-    /// No public key in it.
+    /// It contains no public key.
     #[error(
         "it is not an Ed25519 public key, neither in PEM form (BEGIN PUBLIC KEY) nor as ed25519/HEX"
     )]
     NotPublic,
-    /// A private key where a public one belongs.
+    /// A private key instead of a public one.
     #[error("it is a private key, and a public key is needed")]
     PrivateInstead,
-    /// A public key where a private one belongs.
+    /// A public key instead of a private one.
     #[error("it is a public key, and a private key is needed")]
     PublicInstead,
     /// A key for another kind of signature.
@@ -40,16 +40,13 @@ impl PublicKey {
         self.0.to_pem().ok()
     }
 
-    /// Some digits of the key: no two keys have the same.
+    /// The first digits of the key, which identify it.
     pub(super) fn short_name(&self) -> String {
         self.0.to_bytes_hex().chars().take(16).collect()
     }
 
-    /// All keys of a text: PEM blocks, and lines such as `ed25519/…`. Lines that begin with `#` are
+    /// All keys in a text: PEM blocks and lines such as `ed25519/…`. Lines that begin with `#` are
     /// comments.
-    ///
-    /// # Errors
-    /// When it has no key, or anything else.
     pub fn parse_all(text: &str) -> Result<Vec<Self>, KeyFault> {
         let mut keys = Vec::new();
         let mut block = String::new();
@@ -115,7 +112,7 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// A key that makes tokens. It is never shown.
+/// A key that signs tokens. It is never shown.
 pub struct PrivateKey(KeyPair);
 
 impl PrivateKey {
@@ -125,11 +122,8 @@ impl PrivateKey {
         PrivateKey(KeyPair::new_with_algorithm(Algorithm::Ed25519))
     }
 
-    /// Reads PEM, as `biscuit keypair --key-output-format pem` prints it; white space around it does
-    /// no harm, nor does the lack of a line break at its end.
-    ///
-    /// # Errors
-    /// When it is something else.
+    /// Reads PEM, as `biscuit keypair --key-output-format pem` prints it; surrounding white space
+    /// is ignored, and the final line break may be missing.
     pub fn from_pem(pem: &str) -> Result<Self, KeyFault> {
         let pem = pem.trim();
         if pem.contains("BEGIN PUBLIC KEY") || pem.starts_with(ED25519_PREFIX) {
@@ -144,14 +138,13 @@ impl PrivateKey {
         })
     }
 
-    /// The key in PEM form: the secret itself, for its file. `None` cannot happen with a key that was
-    /// read or generated.
+    /// The key in PEM form, for its file. Never `None` for a key that was read or generated.
     #[must_use]
     pub fn to_pem(&self) -> Option<String> {
         self.0.to_private_key_pem().ok().map(|pem| pem.to_string())
     }
 
-    /// The key that verifies what this one signs.
+    /// The public key that belongs to this one.
     #[must_use]
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.public())

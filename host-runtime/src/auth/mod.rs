@@ -1,17 +1,18 @@
 //! Biscuit tokens: keys, verification, attenuation.
 //!
-//! A server asks a [`KeyRing`], which knows the public keys and what has been revoked. A client
-//! reads its [`Token`] from a file and narrows it down before it sends it anywhere. Whoever hands
-//! out tokens makes them with [`issue`] and looks at them with [`inspect()`].
+//! A server asks a [`KeyRing`], which holds the public keys and the revocation list. A client reads
+//! its [`Token`] from a file and attenuates it before sending it. Administrators create tokens with
+//! [`issue`] and examine them with [`inspect()`].
 //!
-//! What is absent: nothing here knows what a request is. The core names the facts; this module says
-//! whether a token allows them.
+//! Nothing here knows what a request is: the core names the facts, and this module says whether a
+//! token allows them.
 //!
-//! Blocks that holders of a token add may have facts and checks, but no rules, and no expressions that
-//! take long: a server evaluates whatever it is sent. A token with more allows nothing.
+//! Blocks that holders add to a token may contain facts and checks, but no rules or expensive
+//! expressions, because a server evaluates what it is sent. A token with more than that allows
+//! nothing.
 //!
-//! Only Ed25519 keys are taken. Revocation goes by signatures, and an ECDSA signature can be turned
-//! into another valid one by anybody, so a revoked token could be brought back.
+//! Only Ed25519 keys are accepted. Revocation identifies tokens by signature, and anyone can turn
+//! an ECDSA signature into another valid one, which would undo a revocation.
 
 mod cost;
 mod encoding;

@@ -1,4 +1,4 @@
-//! What a token is narrowed down to, as the checks of a block.
+//! Restrictions of a token, as the checks of a block.
 
 use biscuit_auth::BlockBuilder;
 use biscuit_auth::builder::{
@@ -6,32 +6,31 @@ use biscuit_auth::builder::{
 };
 use btdt_ports::{Operation, Scope, Timestamp};
 
-/// The end of the year 9999, beyond which a time has no usual text.
+/// The end of the year 9999: later times have no usual text.
 const LAST_TIME: u64 = 253_402_300_799;
 
-/// What a token allows at most. What is left empty is not restricted.
+/// The most that a token allows. Empty lists do not restrict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restrictions {
-    /// When it ends, in seconds since 1970.
+    /// Expiry in seconds since 1970.
     pub expires: Option<u64>,
-    /// Operations of which each is allowed.
+    /// Allowed operations.
     pub operations: Vec<Operation>,
-    /// Names of caches of which each is allowed.
+    /// Names of allowed caches.
     pub caches: Vec<String>,
-    /// What keys have to begin with, one of these.
+    /// Prefixes of allowed keys.
     pub key_prefixes: Vec<String>,
 }
 
 impl Restrictions {
-    /// The time at which something ends that lasts for `seconds` from `now` on. `None` after the year
-    /// 9999.
+    /// The time `seconds` after `now`; `None` after the year 9999.
     #[must_use]
     pub fn expiry(now: Timestamp, seconds: u64) -> Option<u64> {
         let now = u64::try_from(now.seconds).unwrap_or_default();
         now.checked_add(seconds).filter(|time| *time <= LAST_TIME)
     }
 
-    /// The narrowest token that a request can do with.
+    /// The restrictions of the narrowest token for a request.
     pub(super) fn of_scope(scope: &Scope, now: Timestamp) -> Self {
         Restrictions {
             expires: Some(Self::expiry(now, scope.seconds.into()).unwrap_or(LAST_TIME)),
@@ -41,7 +40,7 @@ impl Restrictions {
         }
     }
 
-    /// The checks, in the same words as those of btdt 0.4.
+    /// The checks, worded as by btdt 0.4.
     pub(super) fn checks(&self) -> Vec<Check> {
         let fact_is = |name: &str, value: &str| query(pred(name, &[string(value)]), None);
         let mut checks = Vec::new();

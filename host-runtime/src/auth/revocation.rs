@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-/// Length of an Ed25519 signature, which is what identifies a block of a token.
+/// Length in bytes of an Ed25519 signature, which identifies a block of a token.
 const ID_LENGTH: usize = 64;
 
 /// More than 100,000 ids.
@@ -31,7 +31,7 @@ pub enum RevocationError {
         /// The file.
         path: PathBuf,
     },
-    /// A line is no id. Were it skipped, a token would stay valid that somebody meant to revoke.
+    /// A line is not an id. Skipping it could leave a token valid that was meant to be revoked.
     #[error(
         "line {line} of the revocation list {path} is not a revocation id: 128 hexadecimal digits, \
          as `btdt token inspect` prints them, are needed"
@@ -44,10 +44,9 @@ pub enum RevocationError {
     },
 }
 
-/// Tokens that are no longer valid, by the revocation ids of their blocks.
+/// Revoked tokens, by the revocation ids of their blocks.
 ///
-/// The file has one id in hexadecimal on each line; empty lines, and what follows a `#`, are
-/// ignored.
+/// The file has one hexadecimal id per line; empty lines and comments after `#` are ignored.
 #[derive(Debug, Default)]
 pub struct RevocationList {
     path: Option<PathBuf>,
@@ -62,18 +61,15 @@ impl RevocationList {
     }
 
     /// Reads a list.
-    ///
-    /// # Errors
-    /// When the file cannot be read or is malformed.
     pub fn load(path: &Path) -> Result<Self, RevocationError> {
         let ids = RwLock::new(read(path)?);
         Ok(RevocationList { path: Some(path.to_owned()), ids })
     }
 
-    /// Reads the file again and tells how many ids are in force now.
+    /// Reads the file again and returns the number of ids now in force.
     ///
     /// # Errors
-    /// When the file cannot be read or is malformed; then what was in force stays in force.
+    /// When the file cannot be read or is malformed; the old list stays in force.
     pub fn reload(&self) -> Result<usize, RevocationError> {
         let Some(path) = &self.path else {
             return Ok(0);

@@ -1,21 +1,18 @@
 //! Files that only their owner may read.
 
-#[cfg_attr(target_os = "wasi", path = "secret_file/wasi.rs")]
-#[cfg_attr(not(target_os = "wasi"), path = "secret_file/native.rs")]
-mod os;
-
+use btdt_sys::secret_file as os;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Keys and tokens are far smaller, however they are wrapped.
+/// Far larger than any key or token.
 const MAX_SIZE: u64 = 128 * 1024;
 
-/// The bits of those who are not the owner.
+/// The permission bits of group and others.
 const OTHERS: u32 = 0o077;
-/// The bit that lets the group read.
+/// The permission bit that lets the group read.
 const GROUP_READ: u32 = 0o040;
 
-/// Why a secret cannot be read from its file, or written to it.
+/// Why a secret cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
     /// The file cannot be opened or read.
@@ -26,7 +23,7 @@ pub enum SecretFileError {
         /// Why.
         source: io::Error,
     },
-    /// Others than the owner have access to it.
+    /// Not only its owner can access it.
     #[error(
         "{path} must not be accessible to anybody but its owner, but its mode is {mode:04o}; \
          run: chmod 600 {path}"
@@ -76,15 +73,15 @@ impl SecretFileError {
 /// Who may read a secret besides its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Readers {
-    /// Nobody.
+    /// Only the owner.
     Owner,
     /// The group, as with the mounts of Kubernetes that `fsGroup` applies to.
     OwnerAndGroup,
-    /// Anybody: it is no secret.
+    /// Everybody: it is not secret.
     Everybody,
 }
 
-/// Reads the text of a file. What counts is the file that symbolic links lead to.
+/// Reads the text of a file, following symbolic links.
 pub(super) fn read(path: &Path, readers: Readers) -> Result<String, SecretFileError> {
     let unreadable = |source| SecretFileError::Unreadable { path: path.to_owned(), source };
     let refused = match readers {
@@ -105,8 +102,8 @@ pub(super) fn read(path: &Path, readers: Readers) -> Result<String, SecretFileEr
     String::from_utf8(bytes).map_err(|_| SecretFileError::NotText { path: path.to_owned() })
 }
 
-/// Writes a new file that nobody sees half written. Fails if there is one of that name already.
-/// `unique` becomes part of a temporary name: several pods may do this at once in one directory.
+/// Atomically creates a file; fails if the name exists. `unique` becomes part of a temporary name,
+/// since several pods may do this in one directory.
 pub(super) fn create(
     path: &Path,
     text: &str,
@@ -121,7 +118,7 @@ pub(super) fn create(
     let aside = path.with_file_name(aside_name);
     let written =
         os::write_new(&aside, text.as_bytes(), mode).and_then(|()| os::publish(&aside, path));
-    // Gone already if it was renamed. If it cannot be removed there is nothing else to be done.
+    // Already gone if it was renamed. Nothing can be done if it cannot be removed.
     let _ = os::remove(&aside);
     written.map_err(uncreatable)
 }

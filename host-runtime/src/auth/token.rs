@@ -9,13 +9,13 @@ use btdt_ports::{Scope, Timestamp, TokenFault};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A token whose signatures nobody has looked at. It is never shown.
+/// A token whose signatures have not been verified. It is never shown.
 pub struct Token {
     biscuit: UnverifiedBiscuit,
     bytes: Vec<u8>,
 }
 
-/// Why a token cannot be narrowed down.
+/// Why a token cannot be attenuated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AttenuateError {
     /// It is sealed.
@@ -24,18 +24,18 @@ pub enum AttenuateError {
     /// It would become too large.
     #[error("the token would become longer than {} KiB", MAX_TOKEN_SIZE >> 10)]
     TooLarge,
-    /// Its own blocks do not fit together.
+    /// Its blocks are inconsistent.
     #[error("the token is malformed")]
     Malformed,
 }
 
-/// Why there is no token to be had from a file.
+/// Why a token file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
-    /// The file itself is the trouble.
+    /// The file cannot be accessed.
     #[error(transparent)]
     File(SecretFileError),
-    /// The group may read it, which has to be allowed.
+    /// The group may read it, which must be allowed explicitly.
     #[error(
         "{path} can be read by its group (its mode is {mode:04o}); run: chmod 600 {path}, or allow \
          it if that is a mount whose mode cannot be changed"
@@ -46,7 +46,7 @@ pub enum TokenFileError {
         /// Its permission bits.
         mode: u32,
     },
-    /// What is in the file is no token.
+    /// Its content is not a token.
     #[error("{path} has no token in it: a Biscuit token in base64 is needed")]
     Malformed {
         /// The file.
@@ -54,17 +54,13 @@ pub enum TokenFileError {
     },
 }
 
-/// Where a token is kept.
+/// A file that contains a token.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenFile;
 
 impl TokenFile {
-    /// Reads the token in a file that nobody but its owner has access to; with
-    /// `allow_group_readable` its group may read it too, but never write it. What counts is the file
-    /// that symbolic links lead to.
-    ///
-    /// # Errors
-    /// When the file cannot be read, others have access to it, or it has no token in it.
+    /// Reads a token from a file that only its owner can access; with `allow_group_readable`, its
+    /// group may read but never write it. Follows symbolic links.
     pub fn read(path: &Path, allow_group_readable: bool) -> Result<Token, TokenFileError> {
         let readers = if allow_group_readable { Readers::OwnerAndGroup } else { Readers::Owner };
         let text = secret_file::read(path, readers).map_err(|error| match error {
@@ -78,11 +74,8 @@ impl TokenFile {
 }
 
 impl Token {
-    /// Reads a token from base64, white space in it ignored; also from base64 of that base64, which
-    /// is what a pipe through `base64` makes of the output of the `biscuit` tool.
-    ///
-    /// # Errors
-    /// [`TokenFault::Malformed`]
+    /// Parses base64, ignoring white space; also base64 of base64, the result of piping the output
+    /// of the `biscuit` tool through `base64`.
     pub fn parse(text: &str) -> Result<Self, TokenFault> {
         // `base64` wraps its lines.
         let compact = |text: &str| text.split_ascii_whitespace().collect::<String>();
@@ -99,26 +92,25 @@ impl Token {
         Ok(token)
     }
 
-    /// The token as it is, in the base64 of Biscuit. It can do all that its owner can do: where less
-    /// will do, send what [`Token::attenuate`] makes of it.
+    /// The whole token in the base64 of Biscuit, with all its rights. Prefer [`Token::attenuate`]
+    /// for sending it.
     #[must_use]
     pub fn to_text(&self) -> String {
         encoding::encode(&self.bytes)
     }
 
-    /// The text of a token that allows nothing beyond `scope`, and only until its time is over,
-    /// counted from `now`.
+    /// The text of a token that is limited to `scope` and to its time, counted from `now`.
     ///
     /// # Errors
-    /// When the token does not permit to narrow it down, above all because it is sealed.
+    /// When the token cannot be attenuated, usually because it is sealed.
     pub fn attenuate(&self, scope: &Scope, now: Timestamp) -> Result<String, AttenuateError> {
         self.restrict(&Restrictions::of_scope(scope, now))
     }
 
-    /// The text of a token that allows nothing beyond the restrictions.
+    /// The text of a token that is limited to the restrictions.
     ///
     /// # Errors
-    /// When the token does not permit to narrow it down, above all because it is sealed.
+    /// When the token cannot be attenuated, usually because it is sealed.
     pub fn restrict(&self, restrictions: &Restrictions) -> Result<String, AttenuateError> {
         let narrowed = self.biscuit.append(restrictions.block()).and_then(|token| token.to_vec());
         let bytes = narrowed.map_err(|error| match error {
@@ -129,7 +121,7 @@ impl Token {
         if text.len() > MAX_TOKEN_SIZE { Err(AttenuateError::TooLarge) } else { Ok(text) }
     }
 
-    /// Whether all its signatures are right and the first is that of one of the keys.
+    /// Whether all its signatures are valid and the first is by one of the keys.
     #[must_use]
     pub fn is_signed_by(&self, keys: &[PublicKey]) -> bool {
         keys.iter().any(|key| self.biscuit.clone().verify(key.0).is_ok())

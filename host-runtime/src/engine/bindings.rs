@@ -10,8 +10,8 @@ wasmtime::component::bindgen!({
     world: "core",
     imports: { default: trappable },
     with: {
-        "btdt:cache/objects.sink": crate::transfer::Sink,
-        "btdt:cache/objects.source": crate::transfer::Source,
+        "btdt:cache/objects.sink": crate::chunk_io::Sink,
+        "btdt:cache/objects.source": crate::chunk_io::Source,
         "btdt:cache/objects.lock": btdt_ports::HeldLock,
         "btdt:cache/objects.object-store": resources::SharedObjects,
         "btdt:cache/objects.opened": resources::Opened,

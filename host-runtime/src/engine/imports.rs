@@ -3,7 +3,7 @@
 use super::bindings::wit::{environment, objects, records, tree, types};
 use super::memory::MemoryFault;
 use super::resources::{HostState, Opened, SharedObjects, SharedRecords};
-use crate::transfer::{Sink, Source};
+use crate::chunk_io::{Sink, Source};
 use crate::tree::filesystem::{FilesystemMaterializer, FilesystemPacker, FilesystemTree};
 use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Materializer, ObjectName, Packer,

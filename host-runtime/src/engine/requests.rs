@@ -5,9 +5,9 @@ use super::imports::Outcome;
 use super::memory::MemoryFault;
 use super::resources::HostState;
 use crate::archive::{TarArchive, TarPlan};
+use crate::chunk_io::{Sink, Source};
 use crate::clock;
 use crate::http::{HttpBody, HttpRemote};
-use crate::transfer::{Sink, Source};
 use btdt_ports::{
     Access, ArchivePlan, ArchiveReader, HttpError, HttpResponse, IncomingBody, Remote,
 };

@@ -3,8 +3,8 @@
 use super::bindings::client;
 use super::bindings::wit::caches;
 use super::memory::{MemoryLimiter, Share, SharedMemory};
+use crate::chunk_io::{Sink, Source, StoredForms, StoredObject};
 use crate::http::HttpRemote;
-use crate::transfer::{Sink, Source, StoredForms, StoredObject};
 use crate::tree::filesystem::FilesystemTree;
 use btdt_ports::{Authority, Environment, Objects, Records};
 use std::sync::Arc;

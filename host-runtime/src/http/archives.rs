@@ -1,7 +1,7 @@
 //! Where this module meets [`crate::archive`].
 
 use crate::archive::{Compression, TarArchive, TarPlan};
-use crate::transfer::Sink;
+use crate::chunk_io::Sink;
 use btdt_ports::ArchiveFault;
 use std::io::{self, Read};
 

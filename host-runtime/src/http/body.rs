@@ -196,7 +196,7 @@ fn encoding(response: &Response) -> Option<&[u8]> {
 
 impl IncomingBody for HttpBody {
     type Reader = TarArchive;
-    type Sink = crate::transfer::Sink;
+    type Sink = crate::chunk_io::Sink;
 
     fn bytes(self, limit: u64) -> Result<Vec<u8>, HttpError> {
         if self.empty {

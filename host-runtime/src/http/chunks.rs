@@ -6,11 +6,11 @@ use super::exchange::{Outgoing, exchange, judge};
 use super::failures::Failure;
 use super::missing::Batches;
 use super::upload::{Uploaded, upload_bytes};
+use crate::chunk_io::{ChunkSink, ChunkSource};
+use crate::codec::Codec;
 use crate::http_rules::chunks as rules;
 use crate::http_rules::retry::{Attempt, persist};
-use crate::storage::Codec;
-use crate::transfer::{ChunkSink, ChunkSource};
-use crate::workers::{Turns, suitable_count};
+use crate::workers::{ComputePermits, suitable_count};
 use btdt_ports::{
     ChunkEndpoint, Digest, HttpErrorKind, IoError, ObjectFault, PutOutcome, RetryPolicy,
     TransferFailure, TransferFault,
@@ -31,7 +31,7 @@ pub(super) struct RemoteChunks {
     shared: Arc<Shared>,
     endpoint: ChunkEndpoint,
     batches: Batches,
-    compressing: Turns,
+    compressing: ComputePermits,
 }
 
 impl RemoteChunks {
@@ -40,7 +40,7 @@ impl RemoteChunks {
             shared,
             endpoint,
             batches: Batches::default(),
-            compressing: Turns::default(),
+            compressing: ComputePermits::default(),
         }
     }
 

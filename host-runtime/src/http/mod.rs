@@ -32,7 +32,7 @@ pub use body::HttpBody;
 pub use options::{Options, Pause, Proxies, Timeouts, TokenSource};
 
 use crate::archive::TarPlan;
-use crate::transfer::{Sink, Source};
+use crate::chunk_io::{Sink, Source};
 use body::Replay;
 use btdt_ports::{
     Archives, ChunkEndpoint, HttpError, HttpRequest, HttpResponse, IoError, Remote, Scope,

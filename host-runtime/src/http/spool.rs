@@ -1,7 +1,7 @@
 //! A place on this machine for the chunks of one archive.
 
-use crate::storage::codec::Codec;
-use crate::transfer::{ChunkSink, ChunkSource, Sink, Source};
+use crate::chunk_io::{ChunkSink, ChunkSource, Sink, Source};
+use crate::codec::Codec;
 use btdt_ports::{Digest, IoError, ObjectFault, PutOutcome};
 use std::collections::HashMap;
 use std::fs::File;
@@ -93,7 +93,7 @@ impl ChunkSource for Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::codec::sha256;
+    use crate::codec::sha256;
     use std::thread;
 
     #[test]

@@ -1,7 +1,7 @@
 //! How the bodies of answers are read.
 
-use crate::coding::{CodingFault, decompress};
-use crate::storage::codec::Compression;
+use crate::codec::Compression;
+use crate::content_coding::{CodingFault, decompress};
 use btdt_ports::{HttpError, HttpErrorKind};
 
 /// As much is allocated at once for a length that a server states.

@@ -1,8 +1,8 @@
 //! How chunks are asked for, and what the answers about them mean.
 
 use super::Failure;
-use crate::storage::Codec;
-use crate::storage::codec::max_stored_size;
+use crate::codec::Codec;
+use crate::codec::max_stored_size;
 use btdt_ports::{
     ChunkEndpoint, Damage, Digest, HttpErrorKind, IoError, IoErrorKind, ObjectFault, Refusal,
     TransferFailure, TransferFault,

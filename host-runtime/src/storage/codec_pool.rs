@@ -1,6 +1,6 @@
 //! Codecs for the calls that bring none of their own.
 
-use super::codec::Codec;
+use crate::codec::Codec;
 use crate::workers::suitable_count;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};

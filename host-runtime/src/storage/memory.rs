@@ -3,13 +3,13 @@
 //! It behaves like the filesystem backend in everything that the ports promise; objects are kept
 //! in their stored form, so that sizes agree too. Time comes from the caller.
 
-use super::codec::{Codec, HEADER_SIZE, MAX_RAW_SIZE, StoredHeader, sha256};
 use super::codec_pool::CodecPool;
 use super::fault::first_success;
 use super::record_name;
-use crate::transfer::{
+use crate::chunk_io::{
     ChunkSink, ChunkSource, Sink, Source, StoredForms, StoredObject, StoredPutError,
 };
+use crate::codec::{Codec, HEADER_SIZE, MAX_RAW_SIZE, StoredHeader, sha256};
 use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Leftovers, LockMode, ObjectFault,
     ObjectInfo, ObjectKind, ObjectName, Objects, PutOutcome, RecordVersion, Records, StoredRecord,

@@ -1,11 +1,4 @@
-//! Backends for the user's files.
-//!
-//! [`filesystem`] works on a directory of the operating system, [`memory`] on a map: the same
-//! behaviour, checked by the same tests.
+//! The user's files: the file system backend, and the checks that every backend makes of plans.
 
 pub mod filesystem;
-pub mod memory;
-mod plan;
-
-#[cfg(test)]
-mod tests;
+pub mod plan_checks;

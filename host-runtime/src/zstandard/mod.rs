@@ -1,5 +1,5 @@
-//! The zstd format: the C library where there is a C compiler for the target, and one in Rust in
-//! WebAssembly. Both read and write the same frames.
+//! The zstd format: the C library natively, a Rust library in WebAssembly. Both read and write the
+//! same frames.
 
 #[cfg(not(target_family = "wasm"))]
 mod native;

@@ -6,7 +6,7 @@ use structured_zstd::decoding::{
 };
 use structured_zstd::encoding::{CompressionLevel, FrameCompressor, StreamingEncoder};
 
-/// Lets something pass between threads that only counts references to itself.
+/// Makes a value with unsynchronized reference counts [`Send`].
 struct OnlyThread<T>(T);
 
 #[cfg(target_feature = "atomics")]
@@ -21,15 +21,15 @@ impl<T: Read> Read for OnlyThread<T> {
     }
 }
 
-/// Makes frames.
+/// Compresses.
 pub(crate) struct Compressor {
     frames: OnlyThread<FrameCompressor>,
-    /// The frame that was made last.
+    /// The latest frame.
     frame: Vec<u8>,
 }
 
 impl Compressor {
-    /// A compressor of a level of zstd.
+    /// A compressor for a level.
     pub(crate) fn new(level: i32) -> Option<Self> {
         let mut frames: FrameCompressor = FrameCompressor::new(CompressionLevel::Level(level));
         // The digest is the checksum; the content size lets a reader that has only the payload
@@ -39,7 +39,7 @@ impl Compressor {
         Some(Compressor { frames: OnlyThread(frames), frame: Vec::new() })
     }
 
-    /// Appends the frame of `raw`; its size.
+    /// Appends the frame of `raw`; returns its size.
     pub(crate) fn append(&mut self, raw: &[u8], output: &mut Vec<u8>) -> Option<usize> {
         self.frames.0.compress_independent_frame_into(raw, &mut self.frame);
         output.extend_from_slice(&self.frame);
@@ -47,7 +47,7 @@ impl Compressor {
     }
 }
 
-/// Undoes frames.
+/// Decompresses.
 pub(crate) struct Decompressor(OnlyThread<FrameDecoder>);
 
 impl Decompressor {
@@ -56,8 +56,8 @@ impl Decompressor {
         Some(Decompressor(OnlyThread(verifying())))
     }
 
-    /// Puts the content of `frames` into `output`, which is empty: `size` bytes, or else there may
-    /// be another number of them, or `None`.
+    /// Decompresses `frames` into the empty `output`, whose content should have `size` bytes.
+    /// Returns another size or `None` for invalid frames.
     pub(crate) fn decompress(
         &mut self,
         frames: &[u8],
@@ -77,8 +77,7 @@ fn verifying() -> FrameDecoder {
     decoder
 }
 
-/// The size of the content that the first frame states, if it does; an error where there is no
-/// frame.
+/// The content size in the first frame header, if present; an error if there is no frame.
 pub(crate) fn stated_size(frames: &[u8]) -> Result<Option<u64>, ()> {
     match read_frame_content_size(frames).map_err(drop)? {
         FrameContentSize::Known(size) => Ok(Some(size)),
@@ -86,8 +85,8 @@ pub(crate) fn stated_size(frames: &[u8]) -> Result<Option<u64>, ()> {
     }
 }
 
-/// Reads the content of frames whose windows are no larger than two to the power of
-/// `max_window_log`.
+/// Reads the content of frames whose windows have at most two to the power of `max_window_log`
+/// bytes.
 pub(crate) fn reader<R>(frames: R, max_window_log: u32) -> io::Result<impl Read>
 where
     R: BufRead,
@@ -97,7 +96,7 @@ where
     Ok(OnlyThread(StreamingDecoder::new_with_decoder(frames, decoder)))
 }
 
-/// Writes a frame of a level of zstd of all that `fill` writes.
+/// Writes a frame of what `fill` writes, at a level of zstd.
 pub(crate) fn write_frame<W: Write, E: From<io::Error>>(
     to: W,
     level: i32,

@@ -5,7 +5,7 @@ use super::timed::Activity;
 use super::{LOOK, Service};
 use btdt_host_runtime::archive::TransportError;
 use btdt_host_runtime::clock;
-use btdt_host_runtime::coding::CodingFault;
+use btdt_host_runtime::content_coding::CodingFault;
 use btdt_ports::{HttpError, HttpErrorKind};
 use bytes::Bytes;
 use http_body_util::BodyExt;

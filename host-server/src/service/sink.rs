@@ -1,9 +1,9 @@
 //! Where the chunks of an incoming archive go.
 
 use super::Service;
+use btdt_host_runtime::chunk_io::{ChunkSink, Sink};
+use btdt_host_runtime::codec::{Codec, max_stored_size};
 use btdt_host_runtime::engine::SharedObjects;
-use btdt_host_runtime::storage::codec::{Codec, max_stored_size};
-use btdt_host_runtime::transfer::{ChunkSink, Sink};
 use btdt_ports::{Digest, IoError, IoErrorKind, PutOutcome};
 use std::sync::Arc;
 

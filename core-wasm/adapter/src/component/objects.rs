@@ -3,8 +3,8 @@
 use super::wit::{objects, types};
 use super::{Adapter, all, mirrored, mirrored_all};
 use crate::http::RemoteSink;
+use btdt_host_runtime::chunk_io::{Sink, Source, StoredForms, StoredObject};
 use btdt_host_runtime::storage::FilesystemStorage;
-use btdt_host_runtime::transfer::{Sink, Source, StoredForms, StoredObject};
 use btdt_ports::{AsideObject, HeldLock, IoError, IoErrorKind, ObjectName, Objects, SweepId};
 use std::sync::Arc;
 

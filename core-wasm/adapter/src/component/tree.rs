@@ -6,7 +6,7 @@ use super::wit::{tree, types};
 use super::{Adapter, all, mirrored, mirrored_all};
 use crate::http::RemoteSink;
 use crate::losses::{self, RestoreLosses};
-use btdt_host_runtime::transfer::Source;
+use btdt_host_runtime::chunk_io::Source;
 use btdt_host_runtime::tree::filesystem::{
     FilesystemMaterializer, FilesystemPacker, FilesystemTree,
 };

@@ -4,6 +4,7 @@ use super::client::{IDLE, REFUSAL, Shared};
 use super::exchange::{Outgoing, exchange, judged};
 use super::wire::Answer;
 use btdt_host_runtime::archive::{TarArchive, TransportError};
+use btdt_host_runtime::chunk_io::Sink;
 use btdt_host_runtime::clock;
 use btdt_host_runtime::http_rules::Failure;
 use btdt_host_runtime::http_rules::answers::{
@@ -11,7 +12,6 @@ use btdt_host_runtime::http_rules::answers::{
 };
 use btdt_host_runtime::http_rules::failure::place;
 use btdt_host_runtime::http_rules::retry::{Pause, next_pause, persist_since};
-use btdt_host_runtime::transfer::Sink;
 use btdt_ports::{ArchiveFault, HttpError, RetryPolicy};
 use std::io::{self, Read};
 use std::sync::Arc;

@@ -8,11 +8,11 @@
 use super::body::{fill, message};
 use super::client::Shared;
 use super::exchange::{Outgoing, exchange, judged};
+use btdt_host_runtime::chunk_io::ChunkSink;
+use btdt_host_runtime::codec::Codec;
 use btdt_host_runtime::http_rules::Failure;
 use btdt_host_runtime::http_rules::chunks::{self as rules, MAX_CONFIRMATION, MAX_MESSAGE};
 use btdt_host_runtime::http_rules::retry::persist;
-use btdt_host_runtime::storage::Codec;
-use btdt_host_runtime::transfer::ChunkSink;
 use btdt_ports::{
     ChunkEndpoint, Digest, IoError, Packed, PutOutcome, RetryPolicy, TransferFailure, TransferFault,
 };

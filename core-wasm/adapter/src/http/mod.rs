@@ -23,10 +23,10 @@ pub(crate) use chunks::RemoteSink;
 use body::Replay;
 use btdt_host_runtime::archive::TarPlan;
 use btdt_host_runtime::auth::Token;
+use btdt_host_runtime::chunk_io::{Sink, Source};
 use btdt_host_runtime::clock;
 use btdt_host_runtime::http_rules::answers::is_bodiless;
 use btdt_host_runtime::http_rules::{Failure, TokenSource, UserToken};
-use btdt_host_runtime::transfer::{Sink, Source};
 use btdt_ports::{
     ChunkEndpoint, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Scope, TransferFailure,
 };

@@ -3,9 +3,9 @@
 use super::chunks::call;
 use super::client::Shared;
 use super::exchange::Outgoing;
+use btdt_host_runtime::chunk_io::ChunkSource;
+use btdt_host_runtime::codec::Codec;
 use btdt_host_runtime::http_rules::chunks as rules;
-use btdt_host_runtime::storage::Codec;
-use btdt_host_runtime::transfer::ChunkSource;
 use btdt_ports::{ChunkEndpoint, Digest, ObjectFault};
 use std::sync::Arc;
 

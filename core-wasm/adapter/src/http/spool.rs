@@ -1,7 +1,7 @@
 //! A place for the chunks of one archive: memory, since WASI has no directory for temporary files.
 
-use btdt_host_runtime::storage::Codec;
-use btdt_host_runtime::transfer::{ChunkSink, ChunkSource, Sink, Source};
+use btdt_host_runtime::chunk_io::{ChunkSink, ChunkSource, Sink, Source};
+use btdt_host_runtime::codec::Codec;
 use btdt_ports::{Digest, IoError, IoErrorKind, ObjectFault, PutOutcome};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,7 +78,7 @@ impl ChunkSource for Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use btdt_host_runtime::storage::codec::sha256;
+    use btdt_host_runtime::codec::sha256;
 
     #[test]
     fn chunks_come_back_until_the_spool_is_full() {

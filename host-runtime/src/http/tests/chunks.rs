@@ -2,8 +2,8 @@
 
 use super::server::{Received, Reply, Server, answer, chunked, read_head};
 use super::*;
-use crate::storage::codec::{Codec, sha256};
-use crate::transfer::{Sink, Source};
+use crate::chunk_io::{Sink, Source};
+use crate::codec::{Codec, sha256};
 use btdt_ports::{
     ChunkEndpoint, Damage, Digest, IoError, IoErrorKind, ObjectFault, PutOutcome, Refusal,
     TransferFault,

@@ -1,6 +1,6 @@
 //! The names in the directory of a cache.
 
-use crate::storage::codec::sha256;
+use crate::codec::sha256;
 use btdt_ports::{Digest, ObjectKind, ObjectName, SweepId};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};

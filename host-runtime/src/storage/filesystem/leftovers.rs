@@ -1,9 +1,9 @@
 //! What processes leave behind that die: files in `tmp/`, records on their way out, and the
 //! directories of sweeps of which nothing is left.
 
-use super::os::FileInfo;
 use super::{FilesystemStorage, layout};
-use btdt_ports::{IoError, Leftovers, Timestamp};
+use btdt_ports::{EntryKind, IoError, Leftovers, Timestamp};
+use btdt_sys::Status;
 
 impl FilesystemStorage {
     /// Removes what was last changed before `before`. Something that cannot be removed does not
@@ -22,7 +22,7 @@ impl FilesystemStorage {
         let abandoned: Vec<_> = abandoned.collect();
         let mut leftovers = Leftovers::default();
         for (path, info) in &abandoned {
-            if info.is_directory {
+            if info.kind == EntryKind::Directory {
                 let _ = self.root().remove_directory(path);
             } else {
                 leftovers = self.remove_leftover(path, info, leftovers);
@@ -45,7 +45,7 @@ impl FilesystemStorage {
         Ok(())
     }
 
-    fn remove_leftover(&self, path: &str, info: &FileInfo, removed: Leftovers) -> Leftovers {
+    fn remove_leftover(&self, path: &str, info: &Status, removed: Leftovers) -> Leftovers {
         match self.root().remove_file(path) {
             Ok(()) => Leftovers { files: removed.files + 1, bytes: removed.bytes + info.size },
             Err(_) => removed,

@@ -28,20 +28,19 @@
 mod layout;
 mod leftovers;
 mod objects;
-mod os;
 mod records;
 mod stored;
 
 use super::codec_pool::CodecPool;
 use btdt_ports::{IoError, IoErrorKind};
-use os::{Root, is_not_found};
+use btdt_sys::cache_directory::{self as os, CacheDirectory, is_not_found};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How often something is tried again whose directory or file others remove at the same time, as
-/// many collectors without any grace period do.
+/// Attempts at something whose directory or file others remove at the same time, as many collectors
+/// without a grace period do.
 const ATTEMPTS: usize = 100;
 
 /// A file as large as this is no `format`.
@@ -54,7 +53,7 @@ pub struct FilesystemStorage {
 }
 
 struct Shared {
-    root: Root,
+    root: CacheDirectory,
     codecs: CodecPool,
     /// Whether the layout is known to be there.
     prepared: AtomicBool,
@@ -81,18 +80,15 @@ pub enum OpenError {
 
 impl FilesystemStorage {
     /// The cache in the directory `path`, which may be empty. Writes nothing.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let root = Root::open(path.as_ref()).map_err(IoError::from)?;
+        let root = CacheDirectory::open(path.as_ref()).map_err(IoError::from)?;
         check_format(&root)?;
         let shared =
             Shared { root, codecs: CodecPool::default(), prepared: AtomicBool::new(false) };
         Ok(FilesystemStorage { shared: Arc::new(shared) })
     }
 
-    fn root(&self) -> &Root {
+    fn root(&self) -> &CacheDirectory {
         &self.shared.root
     }
 
@@ -194,7 +190,7 @@ impl FilesystemStorage {
     }
 }
 
-fn check_format(root: &Root) -> Result<(), OpenError> {
+fn check_format(root: &CacheDirectory) -> Result<(), OpenError> {
     let mut content = Vec::new();
     match root.read(layout::FORMAT, MAX_FORMAT_SIZE, 1, &mut content) {
         Ok(info) if info.size > 0 => {}

@@ -1,14 +1,14 @@
 //! Objects in files.
 
-use super::os::{self, is_not_found};
 use super::{ATTEMPTS, FilesystemStorage, layout};
-use crate::storage::codec::{Codec, HEADER_SIZE, MAX_RAW_SIZE, max_stored_size, sha256};
+use crate::chunk_io::{ChunkSink, ChunkSource, Sink, Source};
+use crate::codec::{Codec, HEADER_SIZE, MAX_RAW_SIZE, max_stored_size, sha256};
 use crate::storage::fault::first_success;
-use crate::transfer::{ChunkSink, ChunkSource, Sink, Source};
 use btdt_ports::{
-    AsideObject, Digest, HeldLock, IoError, Leftovers, LockMode, ObjectFault, ObjectInfo,
-    ObjectKind, ObjectName, Objects, PutOutcome, SweepId, Timestamp,
+    AsideObject, Digest, EntryKind, HeldLock, IoError, Leftovers, LockMode, ObjectFault,
+    ObjectInfo, ObjectKind, ObjectName, Objects, PutOutcome, SweepId, Timestamp,
 };
+use btdt_sys::cache_directory::{self as os, is_not_found};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -22,7 +22,9 @@ impl FilesystemStorage {
     /// Size of the stored form of a live object.
     fn live_size(&self, kind: ObjectKind, digest: &Digest) -> Result<Option<u64>, IoError> {
         match self.root().stat(&layout::live(kind, digest)) {
-            Ok(info) => Ok((info.is_file && is_whole(info.size)).then_some(info.size)),
+            Ok(info) => {
+                Ok((info.kind == EntryKind::File && is_whole(info.size)).then_some(info.size))
+            }
             Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -192,7 +194,11 @@ impl FilesystemStorage {
         let _ = self.root().touch(&from);
         self.with_directory(&from, make, || match self.root().rename_to_free_name(&from, &to) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if self.root().stat(&to).is_ok_and(|info| info.is_file && is_whole(info.size)) {
+                if self
+                    .root()
+                    .stat(&to)
+                    .is_ok_and(|info| info.kind == EntryKind::File && is_whole(info.size))
+                {
                     self.root().remove_file(&from).map(|()| false)
                 } else {
                     self.root().rename(&from, &to).map(|()| true)
@@ -296,7 +302,7 @@ impl Objects for FilesystemStorage {
             // swept either.
             let file = self.root().stat(&layout::live(kind, &digest)).ok()?;
             let info = ObjectInfo { digest, stored_size: file.size, modified: file.modified };
-            file.is_file.then_some(info)
+            (file.kind == EntryKind::File).then_some(info)
         };
         Ok(digests.filter(|digest| digest.as_bytes()[0] == shard).filter_map(info).collect())
     }
@@ -327,7 +333,9 @@ impl Objects for FilesystemStorage {
                 let names = self.root().names(&layout::sweep_of_kind(kind, &sweep))?;
                 for digest in names.iter().filter_map(|name| Digest::from_hex(name)) {
                     let file = self.root().stat(&layout::aside(kind, &digest, &sweep));
-                    let Some(file) = file.ok().filter(|file| file.is_file) else { continue };
+                    let Some(file) = file.ok().filter(|file| file.kind == EntryKind::File) else {
+                        continue;
+                    };
                     let sweep = sweep.clone();
                     objects.push(AsideObject { kind, digest, sweep, stored_size: file.size });
                 }

@@ -19,11 +19,11 @@
 //! young it is. A deletion that was too slow for that finds its own directory, which has a unique
 //! name, empty or gone, and never sees the one of somebody else.
 
-use super::os::{self, is_not_found};
 use super::{ATTEMPTS, FilesystemStorage, layout};
-use crate::storage::codec::sha256;
+use crate::codec::sha256;
 use crate::storage::record_name;
 use btdt_ports::{IoError, IoErrorKind, RecordVersion, Records, StoredRecord, Timestamp};
+use btdt_sys::cache_directory::{self as os, is_not_found};
 use std::io;
 
 const MAX_SIZE: u64 = btdt_ports::MAX_RECORD_SIZE as u64;

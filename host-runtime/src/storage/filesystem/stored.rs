@@ -2,10 +2,10 @@
 
 use super::FilesystemStorage;
 use super::objects::is_whole;
-use super::os::{self, is_not_found};
-use crate::storage::codec::{Codec, HEADER_SIZE, StoredHeader};
-use crate::transfer::{StoredForms, StoredObject, StoredPutError};
+use crate::chunk_io::{StoredForms, StoredObject, StoredPutError};
+use crate::codec::{Codec, HEADER_SIZE, StoredHeader};
 use btdt_ports::{Damage, Digest, IoError, ObjectFault, ObjectKind, PutOutcome};
+use btdt_sys::cache_directory::{self as os, is_not_found};
 use std::sync::Arc;
 
 /// The file of an object.

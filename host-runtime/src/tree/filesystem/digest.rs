@@ -1,21 +1,22 @@
-//! Reads whole files: small ones into memory, any into a digest.
+//! Reads whole files: small ones into memory, others into a digest.
 
-use super::os::{self, Handle};
 use crate::workers::map_all;
 use btdt_ports::{Algorithm, Digest, EntryKind, FollowLinks, IoError, IoErrorKind};
+use btdt_sys::handle::{self as os, Handle};
+use btdt_sys::host_paths;
 use sha2::Digest as _;
 use std::path::Path;
 
-/// Bytes of one read: larger ones leave the processor's cache, smaller ones cost calls.
+/// Bytes per read: larger ones exceed the CPU cache, smaller ones cost calls.
 const READ_SIZE: usize = 1 << 20;
 
-/// Files that a thread takes at least.
+/// Minimum of files per thread.
 const AT_ONCE: usize = 4;
 
 /// The content of a file of at most `limit` bytes below `root`; the empty path is the root.
 pub(super) fn read_file(root: &Path, path: &[u8], limit: u64) -> Result<Vec<u8>, IoError> {
     let file = open(root, path)?;
-    let status = os::status_of(&file).map_err(os::io_error)?;
+    let status = file.status().map_err(os::io_error)?;
     refuse_other_than_file(status.kind)?;
     let too_large = IoError::new(IoErrorKind::TooLarge);
     if status.size > limit {
@@ -23,12 +24,12 @@ pub(super) fn read_file(root: &Path, path: &[u8], limit: u64) -> Result<Vec<u8>,
     }
     let size = usize::try_from(status.size).map_err(|_| too_large)?;
     let mut content = Vec::new();
-    os::read_to(&file, &mut content, size, size + 1).map_err(os::io_error)?;
+    file.read_to(&mut content, size, size + 1).map_err(os::io_error)?;
     while content.len() > size && content.len() as u64 <= limit {
-        // It grew meanwhile.
+        // It has grown since.
         let more = usize::try_from(limit - content.len() as u64 + 1).unwrap_or(READ_SIZE);
         let more = more.min(READ_SIZE);
-        if os::read_to(&file, &mut content, more, more).map_err(os::io_error)? == 0 {
+        if file.read_to(&mut content, more, more).map_err(os::io_error)? == 0 {
             break;
         }
     }
@@ -37,10 +38,10 @@ pub(super) fn read_file(root: &Path, path: &[u8], limit: u64) -> Result<Vec<u8>,
 
 fn open(root: &Path, path: &[u8]) -> Result<Handle, IoError> {
     if path.is_empty() {
-        return os::open_root_file(root).map_err(os::io_error);
+        return host_paths::open_file(root).map_err(os::io_error);
     }
-    let root = os::open_root(root).map_err(os::io_error)?;
-    os::open_file_beneath(&root, path).map_err(os::io_error)
+    let root = host_paths::open_directory(root).map_err(os::io_error)?;
+    root.open_file_beneath(path).map_err(os::io_error)
 }
 
 fn refuse_other_than_file(kind: EntryKind) -> Result<(), IoError> {
@@ -52,28 +53,28 @@ fn refuse_other_than_file(kind: EntryKind) -> Result<(), IoError> {
     }
 }
 
-/// The digest of the content of each of these files below `root`; the empty path is the root.
+/// The digests of these files below `root`; the empty path is the root.
 pub(super) fn digest_files(
     root: &Path,
     paths: &[Vec<u8>],
     algorithm: Algorithm,
     follow: FollowLinks,
 ) -> Vec<Result<Digest, IoError>> {
-    // Not needed, and not there, where the root is the file.
-    let directory = os::open_root(root);
+    // Neither needed nor possible if the root is a file.
+    let directory = host_paths::open_directory(root);
     let digest = |buffer: &mut Vec<u8>, path: &Vec<u8>| {
         if path.is_empty() {
-            // Anything that can be read may be named by itself, a pipe for example.
-            let file = os::open_root_file(root).map_err(os::io_error)?;
+            // A root may be anything that can be read, such as a pipe.
+            let file = host_paths::open_file(root).map_err(os::io_error)?;
             return digest_file(&file, algorithm, buffer).map_err(os::io_error);
         }
         let directory = directory.as_ref().map_err(|error| os::io_error(*error))?;
         let file = match follow {
-            FollowLinks::Never => os::open_file_beneath(directory, path),
-            FollowLinks::Always => os::open_file_followed(directory, path),
+            FollowLinks::Never => directory.open_file_beneath(path),
+            FollowLinks::Always => directory.open_file_followed(path),
         };
         let file = file.map_err(os::io_error)?;
-        refuse_other_than_file(os::status_of(&file).map_err(os::io_error)?.kind)?;
+        refuse_other_than_file(file.status().map_err(os::io_error)?.kind)?;
         digest_file(&file, algorithm, buffer).map_err(os::io_error)
     };
     map_all(paths, AT_ONCE, Vec::new, digest)
@@ -107,8 +108,8 @@ fn read_through(
 ) -> Result<(), os::Error> {
     loop {
         buffer.clear();
-        // A pipe gives what it has; only nothing at all is its end.
-        if os::read_some(file, buffer, READ_SIZE)? == 0 {
+        // A pipe may return less; only an empty read is its end.
+        if file.read_some(buffer, READ_SIZE)? == 0 {
             return Ok(());
         }
         consume(buffer);

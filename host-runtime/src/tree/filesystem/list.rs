@@ -1,14 +1,15 @@
-//! Lists directories, many at a time.
+//! Lists directories in parallel.
 
-use super::os::{self, Handle, Status};
 use crate::workers::map_all;
 use btdt_ports::{Entry, EntryKind, FollowLinks, IoError, IoErrorKind, LinkId};
+use btdt_sys::handle::{self as os, Handle, Status};
+use btdt_sys::host_paths;
 use std::path::Path;
 
-/// Directories that a thread takes at least: below that, handing over costs more than listing.
+/// Minimum of directories per thread: below it, handing over costs more than listing.
 const AT_ONCE: usize = 16;
 
-/// The entry for a name of that status.
+/// The entry for a name with this status.
 pub(super) fn entry(status: &Status, name: Vec<u8>, target: Option<Vec<u8>>) -> Entry {
     let is_file = status.kind == EntryKind::File;
     Entry {
@@ -23,13 +24,13 @@ pub(super) fn entry(status: &Status, name: Vec<u8>, target: Option<Vec<u8>>) -> 
     }
 }
 
-/// The entries of each of these directories below `root`, sorted by name.
+/// The entries of these directories below `root`, sorted by name.
 pub(super) fn read_directories(
     root: &Path,
     paths: &[Vec<u8>],
     follow: FollowLinks,
 ) -> Vec<Result<Vec<Entry>, IoError>> {
-    let root = match os::open_root(root) {
+    let root = match host_paths::open_directory(root) {
         Ok(root) => root,
         Err(error) => return vec![Err(os::io_error(error)); paths.len()],
     };
@@ -46,17 +47,17 @@ fn read_directory(
     buffer: &mut Vec<u8>,
 ) -> Result<Vec<Entry>, os::Error> {
     let directory = match follow {
-        FollowLinks::Never => os::open_listable(root, path)?,
-        FollowLinks::Always => os::open_listable_followed(root, path)?,
+        FollowLinks::Never => root.open_listable(path)?,
+        FollowLinks::Always => root.open_listable_followed(path)?,
     };
     let mut entries = Vec::new();
-    os::for_each_name(&directory, buffer, |name| {
+    directory.for_each_name(buffer, |name| {
         let status = match follow {
-            FollowLinks::Never => os::status_at(&directory, name),
-            FollowLinks::Always => os::status_followed(&directory, name),
+            FollowLinks::Never => directory.status_at(name),
+            FollowLinks::Always => directory.status_followed(name),
         };
         let target = match &status {
-            Ok(status) if status.kind == EntryKind::Symlink => os::read_link(&directory, name),
+            Ok(status) if status.kind == EntryKind::Symlink => directory.read_link(name),
             _ => Ok(None),
         };
         match status.and_then(|status| Ok((status, target?))) {
@@ -64,9 +65,8 @@ fn read_directory(
                 entries.push(entry(&status, name.to_bytes().to_vec(), target));
                 Ok(())
             }
-            // It went away since its name was read: then it is not there, unless it is a link
-            // that points to nothing.
-            Err(error) if is_missing(error) => match os::status_at(&directory, name) {
+            // It was removed since its name was read, unless it is a link that points to nothing.
+            Err(error) if is_missing(error) => match directory.status_at(name) {
                 Err(gone) if is_missing(gone) => os::gone_since(name),
                 _ => Err(error),
             },

@@ -1,35 +1,33 @@
-//! A tree in the file system of the operating system.
+//! A tree in the file system.
 //!
-//! What is absent on purpose: any decision on what is stored or restored. Lists, digests and
-//! outcomes go out, plans come in; between files and chunks the bytes pass through the workers'
-//! own buffers, and each is read once and written once.
+//! Decides nothing about what is stored or restored: it reports lists, digests and outcomes, and
+//! executes plans. Between files and chunks, bytes only pass through the workers' buffers, and each
+//! is read once and written once.
 
 mod digest;
 mod list;
 mod materialize;
-mod os;
 mod pack;
 
 pub use materialize::{FilesystemMaterializer, RewrittenFile};
 pub use pack::FilesystemPacker;
 
-use crate::transfer::{Sink, Source};
+use crate::chunk_io::{Sink, Source};
 use btdt_ports::{
     Algorithm, CutSizes, Digest, Entry, FollowLinks, IoError, IoErrorKind, MaterializeError,
     Placement, Tree,
 };
+use btdt_sys::handle as os;
+use btdt_sys::host_paths;
 use std::path::{Path, PathBuf};
 
-/// Whether trees have modes: listings have them, and plans' are set. Where not, what is restored is
-/// as executable as the runtime makes new files.
+/// Whether trees have modes, which are listed and set. If not, restored files are as executable as
+/// the runtime makes new ones.
 pub const KEEPS_MODES: bool = os::KEEPS_MODES;
 
-/// Makes a directory of the host and those above it, where they are not there.
-///
-/// # Errors
-/// When one of them cannot be made, or something else is in its place.
+/// Creates a host directory and its missing parents.
 pub fn create_directories(path: &Path) -> Result<(), IoError> {
-    os::create_directories(path)
+    host_paths::create_directories(path)
 }
 
 /// The tree at a path of the host.
@@ -39,7 +37,7 @@ pub struct FilesystemTree {
 }
 
 impl FilesystemTree {
-    /// The tree at `path`, where nothing needs to be yet. Does not look.
+    /// The tree at `path`, which need not exist yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         FilesystemTree { path }
@@ -53,7 +51,7 @@ impl Tree for FilesystemTree {
     type Materializer = FilesystemMaterializer;
 
     fn root(&self) -> Result<Option<Entry>, IoError> {
-        match os::status_of_path(&self.path) {
+        match host_paths::status_of(&self.path) {
             Ok(status) => Ok(Some(list::entry(&status, Vec::new(), None))),
             Err(error) => match os::io_error(error) {
                 error if error.kind == IoErrorKind::NotFound => Ok(None),

@@ -1,24 +1,25 @@
 //! Reads files into chunks: the data path of a store.
 //!
-//! A worker holds one chunk's worth of content. A file whose size or times are not what the plan
-//! says, before or after it was read, spoils its group: what goes to the sink was the content of
-//! those files at one moment each.
+//! A worker holds the content of one chunk. If the size or times of a file differ from the plan
+//! before or after reading, its group fails: so each file in the sink has the content of a single
+//! moment.
 
-use super::os::{self, Handle, Status};
-use crate::chunking;
-use crate::storage::codec::Codec;
-use crate::transfer::Sink;
-use crate::tree::plan::{self, bundled};
+use crate::chunk_cutting;
+use crate::chunk_io::Sink;
+use crate::codec::Codec;
+use crate::tree::plan_checks::{self, bundled};
 use crate::workers::Workers;
 use btdt_ports::{
     CutSizes, EntryKind, FileFault, Group, IoError, IoErrorKind, PackBatch, PackError, PackFile,
     Packed, PackedChunk, Packer,
 };
+use btdt_sys::handle::{self as os, Handle, Status};
+use btdt_sys::host_paths;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A group of a batch, and the place of its outcome.
+/// A group of a batch, and the index of its outcome.
 struct Job {
     batch: Arc<PackBatch>,
     group: usize,
@@ -26,7 +27,7 @@ struct Job {
 }
 
 struct Shared {
-    /// The root where it is a directory.
+    /// The root if it is a directory.
     root: Option<Handle>,
     path: PathBuf,
     sink: Sink,
@@ -35,7 +36,7 @@ struct Shared {
     error: Mutex<Option<PackError>>,
 }
 
-/// Reads, hashes and hands over, on several threads.
+/// Reads, hashes and stores, on several threads.
 pub struct FilesystemPacker {
     workers: Workers<Job>,
     shared: Arc<Shared>,
@@ -43,13 +44,13 @@ pub struct FilesystemPacker {
 }
 
 impl FilesystemPacker {
-    /// Begins to pack the tree at `path`.
+    /// Starts packing the tree at `path`.
     pub(super) fn start(path: &Path, sink: Sink, sizes: CutSizes) -> Result<Self, IoError> {
-        if !chunking::are_usable(sizes) {
-            return Err(plan::INVALID);
+        if !chunk_cutting::are_usable(sizes) {
+            return Err(plan_checks::INVALID);
         }
-        let root = match os::status_of_path(path).map_err(os::io_error)?.kind {
-            EntryKind::Directory => Some(os::open_root(path).map_err(os::io_error)?),
+        let root = match host_paths::status_of(path).map_err(os::io_error)?.kind {
+            EntryKind::Directory => Some(host_paths::open_directory(path).map_err(os::io_error)?),
             _ => None,
         };
         let shared = Arc::new(Shared {
@@ -70,7 +71,7 @@ impl FilesystemPacker {
 
 impl Packer for FilesystemPacker {
     fn submit(&mut self, batch: PackBatch) -> Result<(), PackError> {
-        if let Err(error) = plan::check_pack(&batch) {
+        if let Err(error) = plan_checks::check_pack(&batch) {
             lock(&self.shared.error).get_or_insert(error);
             return Err(error);
         }
@@ -79,7 +80,7 @@ impl Packer for FilesystemPacker {
             let job = Job { batch: Arc::clone(&batch), group, place: self.places };
             self.places += 1;
             if self.workers.submit(job).is_err() {
-                // The worker that stopped them says why; wait for it.
+                // Wait for the worker that stopped them, which says why.
                 self.workers.cancel();
                 return Err(self.shared.error());
             }
@@ -124,7 +125,7 @@ struct Worker {
     shared: Arc<Shared>,
     codec: Codec,
     buffer: Vec<u8>,
-    /// The directory of the previous file, which mostly is that of the next one too.
+    /// The directory of the previous file, usually also that of the next one.
     directory: Option<(Vec<u8>, Handle)>,
     keep_access_time: bool,
 }
@@ -179,11 +180,11 @@ impl Worker {
     /// Appends the whole content of a file to the buffer.
     fn append(&mut self, batch: &PackBatch, file: &PackFile) -> Result<(), FileFault> {
         let handle = self.open(batch, file)?;
-        let before = os::status_of(&handle).map_err(unreadable)?;
+        let before = handle.status().map_err(unreadable)?;
         expect_planned(&before, file)?;
         let size = usize::try_from(file.size).map_err(|_| FileFault::Changed)?;
-        // One byte more is asked for than there should be, so that a file that grew shows.
-        let read = os::read_to(&handle, &mut self.buffer, size, size + 1).map_err(unreadable)?;
+        // Ask for one more byte to notice a file that has grown.
+        let read = handle.read_to(&mut self.buffer, size, size + 1).map_err(unreadable)?;
         if read != size {
             return Err(FileFault::Changed);
         }
@@ -196,17 +197,17 @@ impl Worker {
             if file.directory.is_some() || self.shared.root.is_some() {
                 return Err(FileFault::Changed);
             }
-            return os::open_root_file(&self.shared.path).map_err(unreadable);
+            return host_paths::open_file(&self.shared.path).map_err(unreadable);
         };
         let path = &batch.directories[number as usize];
         let directory = match &mut self.directory {
             Some((open, handle)) if open == path => handle,
             other => {
-                let handle = os::open_directory(root, path).map_err(unreadable)?;
+                let handle = root.open_directory(path).map_err(unreadable)?;
                 &mut other.insert((path.clone(), handle)).1
             }
         };
-        os::open_file(&*directory, &file.name, &mut self.keep_access_time).map_err(unreadable)
+        directory.open_file(&file.name, &mut self.keep_access_time).map_err(unreadable)
     }
 
     fn cut(
@@ -219,7 +220,7 @@ impl Worker {
         let file = &batch.files[index as usize];
         let failure = |fault| Failure::File(index, fault);
         let handle = self.open(batch, file).map_err(failure)?;
-        let before = os::status_of(&handle).map_err(|error| failure(unreadable(error)))?;
+        let before = handle.status().map_err(|error| failure(unreadable(error)))?;
         expect_planned(&before, file).map_err(failure)?;
         let mut range = Range { handle: &handle, offset, left: length };
         let chunks = self.cut_range(&mut range, &failure)?;
@@ -235,7 +236,7 @@ impl Worker {
         let Worker { shared, codec, buffer, .. } = self;
         let mut chunks = Vec::new();
         let length = range.left;
-        chunking::cut(
+        chunk_cutting::cut(
             buffer,
             shared.sizes,
             length,
@@ -249,7 +250,7 @@ impl Worker {
     }
 }
 
-/// What is still to be read of a range of a file.
+/// The rest of a range of a file.
 struct Range<'a> {
     handle: &'a Handle,
     offset: u64,
@@ -257,9 +258,9 @@ struct Range<'a> {
 }
 
 impl Range<'_> {
-    /// Appends the next `wanted` bytes, which are not more than are left.
+    /// Appends the next `wanted` bytes, at most the rest.
     fn read(&mut self, buffer: &mut Vec<u8>, wanted: usize) -> Result<(), FileFault> {
-        let read = os::read_at(self.handle, buffer, self.offset, wanted).map_err(unreadable)?;
+        let read = self.handle.read_at(buffer, self.offset, wanted).map_err(unreadable)?;
         if read != wanted {
             return Err(FileFault::Changed);
         }
@@ -270,7 +271,7 @@ impl Range<'_> {
 }
 
 fn keep(sink: &Sink, raw: &[u8], codec: &mut Codec) -> Result<PackedChunk, Failure> {
-    chunking::keep(sink, raw, codec).map_err(|error| Failure::Sink(PackError(error)))
+    chunk_cutting::keep(sink, raw, codec).map_err(|error| Failure::Sink(PackError(error)))
 }
 
 fn expect_planned(status: &Status, file: &PackFile) -> Result<(), FileFault> {
@@ -281,14 +282,14 @@ fn expect_planned(status: &Status, file: &PackFile) -> Result<(), FileFault> {
 }
 
 fn expect_unchanged(before: &Status, handle: &Handle) -> Result<(), FileFault> {
-    let after = os::status_of(handle).map_err(unreadable)?;
+    let after = handle.status().map_err(unreadable)?;
     let same = after.size == before.size
         && after.modified == before.modified
         && after.changed == before.changed;
     if same { Ok(()) } else { Err(FileFault::Changed) }
 }
 
-/// A file that became something else has changed; the rest is what the system says.
+/// A file that became something else has changed; other errors are reported as they are.
 fn unreadable(error: os::Error) -> FileFault {
     match error {
         os::Error::LOOP | os::Error::NXIO | os::Error::ISDIR => FileFault::Changed,

@@ -1,5 +1,5 @@
-//! Directories: made before anything is written into them, and given their modes and times when
-//! nothing is any more.
+//! Directories: created before anything is written into them, and given their modes and times at
+//! the end.
 
 use super::entries::{self, has_name, remove_obstacle};
 use super::shared::{DirectoryCache, OWNER_ACCESS, OpenDirectory, Shared};
@@ -8,16 +8,16 @@ use crate::workers::map_all;
 use btdt_ports::{DirectoryState, EntryKind, MaterializeError};
 use std::collections::BTreeMap;
 
-/// Directories that a thread settles in one go.
+/// Minimum of directories per thread.
 const AT_ONCE: usize = 256;
 
-/// Entering a directory and changing what is in it.
+/// Permission to enter a directory and to change its content.
 const OWNER_CHANGE: u32 = 0o300;
 
-/// What a new directory gets where the plan does not say: everything, less the umask.
+/// The mode of a new directory without a mode in the plan, before the umask.
 const DEFAULT_MODE: u32 = 0o777;
 
-/// Makes the directories from number `first` on that are not there.
+/// Creates the missing directories from number `first` on.
 pub(super) fn make(
     shared: &Shared,
     directories: &mut DirectoryCache,
@@ -29,7 +29,7 @@ pub(super) fn make(
             break;
         }
         let plan = table.get(number);
-        // Whoever began the restore has opened or made the root.
+        // The start of the restore has opened or created the root.
         let stays = matches!(plan.state, DirectoryState::Present | DirectoryState::Outdated);
         if stays || number == 0 {
             continue;
@@ -42,10 +42,10 @@ pub(super) fn make(
                     remove_obstacle(shared, parent, name)?;
                 }
                 let mode = plan.mode.unwrap_or(DEFAULT_MODE) & os::PERMISSIONS | OWNER_ACCESS;
-                let made = shared
-                    .with_access(plan.parent, || os::make_directory(&parent.handle, name, mode));
+                let made =
+                    shared.with_access(plan.parent, || parent.handle.make_directory(name, mode));
                 match made {
-                    // Another process was quicker. What is in it is treated as new things are.
+                    // Another process was faster. Its content is treated as new.
                     Err(os::Error::EXIST) if is_directory(parent, name) => Ok(()),
                     made => made,
                 }
@@ -56,12 +56,12 @@ pub(super) fn make(
 }
 
 fn is_directory(parent: &OpenDirectory, name: &[u8]) -> bool {
-    let status = os::status_at(&parent.handle, name);
+    let status = parent.handle.status_at(name);
     status.is_ok_and(|status| status.kind == EntryKind::Directory) && has_name(parent, name)
 }
 
-/// Gives every directory the mode and time that it ends with. Those that were right before and in
-/// which nothing was done cost nothing: a restore over an almost identical tree has many.
+/// Gives all directories their final modes and times. Those that were right and unchanged cost
+/// nothing: a restore over an almost identical tree has many.
 pub(super) fn settle(shared: &Shared) -> Result<(), MaterializeError> {
     let remembered = shared.remembered_modes();
     let opened = shared.opened_directories();
@@ -72,7 +72,7 @@ pub(super) fn settle(shared: &Shared) -> Result<(), MaterializeError> {
             || opened.contains(number)
             || remembered.contains_key(number)
     };
-    // A directory whose owner loses access comes after all that is in it: last, and backwards.
+    // A directory whose owner loses access must come after its content: last, in reverse order.
     let (closed, open): (Vec<u32>, Vec<u32>) = (1..count).filter(outdated).partition(|number| {
         let mode = wanted(shared, &remembered, *number);
         mode.is_some_and(|mode| mode & OWNER_CHANGE != OWNER_CHANGE)
@@ -88,7 +88,7 @@ pub(super) fn settle(shared: &Shared) -> Result<(), MaterializeError> {
     settle_root(shared, &remembered)
 }
 
-/// The mode to end with: what the plan says, or what was there before access was gained.
+/// The final mode: that of the plan, or that from before access was gained.
 fn wanted(shared: &Shared, remembered: &BTreeMap<u32, u32>, number: u32) -> Option<u32> {
     shared.table().get(number).mode.or_else(|| remembered.get(&number).copied())
 }
@@ -106,7 +106,7 @@ fn settle_one(
     directories
         .open(shared, plan.parent)
         .and_then(|parent| {
-            let status = os::status_at(&parent.handle, name)?;
+            let status = parent.handle.status_at(name)?;
             if status.kind != EntryKind::Directory {
                 return Err(os::Error::NOTDIR);
             }
@@ -116,23 +116,23 @@ fn settle_one(
 }
 
 fn settle_root(shared: &Shared, remembered: &BTreeMap<u32, u32>) -> Result<(), MaterializeError> {
-    if shared.table().len() == 0 {
+    if shared.table().is_empty() {
         return Ok(());
     }
     let mode = wanted(shared, remembered, 0);
     let modified = shared.table().get(0).modified;
     let settle = || {
-        let status = os::status_of(shared.root())?;
+        let status = shared.root().status()?;
         if status.modified != modified {
-            let set = || os::set_time_at(shared.root(), b".", status.kind, modified);
+            let set = || shared.root().set_time_at(b".", status.kind, modified);
             status.unless_foreign(shared.with_access(0, set))?;
         }
-        // Looked at again: access may just have been gained.
-        let status = os::status_of(shared.root())?;
+        // Checked again: access may just have been gained.
+        let status = shared.root().status()?;
         match mode.map(|mode| mode & os::PERMISSIONS) {
             Some(mode) if os::KEEPS_MODES && mode != status.mode() => {
                 let mode = entries::wanted_mode(&status, mode);
-                status.unless_foreign(os::set_mode_of_path(shared.root(), mode))
+                status.unless_foreign(shared.root().set_mode_of_path(mode))
             }
             _ => Ok(()),
         }
@@ -140,15 +140,15 @@ fn settle_root(shared: &Shared, remembered: &BTreeMap<u32, u32>) -> Result<(), M
     settle().map_err(|error| shared.failure(0, b"", error))
 }
 
-/// Takes back the access that was gained, after a failure.
+/// Reverts gained access after a failure.
 pub(super) fn restore_modes(shared: &Shared) {
     for (number, mode) in shared.remembered_modes().into_iter().rev() {
-        // Best effort: the restore has failed already, and says why.
+        // Best effort: the restore has failed and reports why.
         let path = shared.table().path(number);
-        let _ = os::open_directory(shared.root(), &path).and_then(|handle| {
-            // Only the owner's access had been added; all but the permissions is as it was.
-            let beyond = os::status_of(&handle)?.full_mode & !os::PERMISSIONS;
-            os::set_mode_of_path(&handle, beyond | mode)
+        let _ = shared.root().open_directory(&path).and_then(|handle| {
+            // Only access of the owner was added; other bits are unchanged.
+            let beyond = handle.status()?.full_mode & !os::PERMISSIONS;
+            handle.set_mode_of_path(beyond | mode)
         });
     }
 }

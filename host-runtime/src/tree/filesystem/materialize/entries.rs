@@ -1,28 +1,27 @@
-//! Symbolic links, hard links, and metadata that changes on its own.
+//! Symbolic links, hard links, and changes of metadata alone.
 
 use super::shared::{DirectoryCache, OpenDirectory, Shared};
 use crate::tree::filesystem::os;
 use btdt_ports::{EntryKind, HardLinkPlan, MaterializeError, MetadataPlan, SymlinkPlan};
 
-/// Setgid on a directory is inherited from its parent and says nothing about who may enter.
+/// Setgid on a directory is inherited from its parent and is no permission.
 const INHERITED: u32 = 0o2000;
 
-/// Removes what is at the place of something new. A directory is an error: the plan did not know
-/// of it. That nothing is there is fine.
+/// Removes what has the name of something new, if it exists. A directory is an error, because the
+/// plan did not know of it.
 pub(super) fn remove_obstacle(
     shared: &Shared,
     directory: &OpenDirectory,
     name: &[u8],
 ) -> Result<(), os::Error> {
-    match shared.with_access(directory.number, || os::remove(&directory.handle, name)) {
+    match shared.with_access(directory.number, || directory.handle.remove(name)) {
         Err(os::Error::NOENT) => Ok(()),
         result => result,
     }
 }
 
-/// Makes something new in a directory, in the place of what is there where the plan knows of it
-/// (`replace`), and once more where another process was quicker: the last one counts, as it would
-/// if the one had come after the other.
+/// Creates something in a directory, replacing what the plan knows of (`replace`). Replaces once
+/// more if another process was faster: the last one wins, as if they had run one after the other.
 pub(super) fn make_anew<T>(
     shared: &Shared,
     directory: &OpenDirectory,
@@ -42,12 +41,12 @@ pub(super) fn make_anew<T>(
     }
 }
 
-/// Whether a directory lists this very name. Where upper and lower case are the same, two names of
-/// one tree may stand for one file, and neither is to take the place of the other unnoticed.
+/// Whether a directory lists exactly this name. Where case is ignored, two names of one tree may be
+/// the same file, and one must not replace the other silently.
 pub(super) fn has_name(directory: &OpenDirectory, name: &[u8]) -> bool {
     let mut found = false;
-    let listed = os::open_listable(&directory.handle, b"").and_then(|listed| {
-        os::for_each_name(&listed, &mut Vec::new(), |seen| {
+    let listed = directory.handle.open_listable(b"").and_then(|listed| {
+        listed.for_each_name(&mut Vec::new(), |seen| {
             found |= seen.to_bytes() == name;
             Ok(())
         })
@@ -65,9 +64,9 @@ pub(super) fn make_symlink(
         .open(shared, *directory)
         .and_then(|open| {
             make_anew(shared, open, name, plan.replace, || {
-                os::make_symlink(&plan.target, &open.handle, name)
+                open.handle.make_symlink(name, &plan.target)
             })?;
-            os::set_time_at(&open.handle, name, EntryKind::Symlink, plan.modified)
+            open.handle.set_time_at(name, EntryKind::Symlink, plan.modified)
         })
         .map_err(|error| shared.failure(*directory, name, error))
 }
@@ -79,13 +78,13 @@ pub(super) fn make_hard_link(
 ) -> Result<(), MaterializeError> {
     let HardLinkPlan { directory, name, .. } = plan;
     let mut make = || {
-        // Opened anew: the cache lends one directory at a time.
+        // Opened again: the cache lends one directory at a time.
         let path = shared.table().path(plan.target_directory);
-        let target = shared
-            .with_access(plan.target_directory, || os::open_directory(shared.root(), &path))?;
+        let target =
+            shared.with_access(plan.target_directory, || shared.root().open_directory(&path))?;
         let open = directories.open(shared, *directory)?;
         make_anew(shared, open, name, plan.replace, || {
-            os::make_hard_link(&target, &plan.target_name, &open.handle, name)
+            target.make_hard_link(&plan.target_name, &open.handle, name)
         })
     };
     make().map_err(|error| shared.failure(*directory, name, error))
@@ -100,14 +99,14 @@ pub(super) fn set_metadata(
         .open(shared, plan.directory)
         .and_then(|open| {
             let status =
-                shared.with_access(plan.directory, || os::status_at(&open.handle, &*plan.name))?;
+                shared.with_access(plan.directory, || open.handle.status_at(&*plan.name))?;
             set_differences(&open.handle, &plan.name, &status, plan.mode, plan.modified)
         })
         .map_err(|error| shared.failure(plan.directory, &plan.name, error))
 }
 
-/// Sets mode and time of something in a directory where they differ from `status`. What belongs
-/// to somebody else keeps them.
+/// Sets mode and time of a name in a directory where they differ from `status`. Files of other
+/// users keep them.
 pub(super) fn set_differences(
     directory: &os::Handle,
     name: &[u8],
@@ -116,20 +115,20 @@ pub(super) fn set_differences(
     modified: btdt_ports::Timestamp,
 ) -> Result<(), os::Error> {
     if status.modified != modified {
-        status.unless_foreign(os::set_time_at(directory, name, status.kind, modified))?;
+        status.unless_foreign(directory.set_time_at(name, status.kind, modified))?;
     }
     match mode.map(|mode| mode & os::PERMISSIONS) {
         Some(mode)
             if os::KEEPS_MODES && status.kind != EntryKind::Symlink && mode != status.mode() =>
         {
             let mode = wanted_mode(status, mode);
-            status.unless_foreign(os::set_mode_at(directory, name, status.kind, mode))
+            status.unless_foreign(directory.set_mode_at(name, status.kind, mode))
         }
         _ => Ok(()),
     }
 }
 
-/// The permission bits `mode`, with what a directory has inherited.
+/// The permission bits `mode`, with the inherited bits of a directory.
 pub(super) fn wanted_mode(status: &os::Status, mode: u32) -> u32 {
     match status.kind {
         EntryKind::Directory => mode | (status.full_mode & INHERITED),

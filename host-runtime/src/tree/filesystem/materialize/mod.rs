@@ -1,15 +1,15 @@
 //! Writes a tree from chunks: the data path of a restore.
 //!
-//! The calling thread checks each batch and makes its directories, while workers write the files
-//! of earlier ones: one `openat`, one `write` of the whole content and one `futimens` per file.
-//! Nothing below the destination is reached by a path that the system resolves freely.
+//! The calling thread checks each batch and creates its directories, while workers write the files
+//! of earlier batches: one `openat`, one `write` of the whole content and one `futimens` per file.
+//! The system never freely resolves a path below the destination.
 //!
-//! - [`shared`]: what all threads share, and how directories are opened by their numbers
+//! - [`shared`]: the state of all threads, and directories opened by number
 //! - [`writer`]: the files
-//! - [`entries`]: symbolic links, hard links, and metadata on its own
-//! - [`directories`]: directories, first and last
-//! - [`removal`]: what has to go
-//! - [`staging`]: the sibling in which a new tree grows
+//! - [`entries`]: symbolic links, hard links, and metadata alone
+//! - [`directories`]: directories, at the start and at the end
+//! - [`removal`]: removing files and directories
+//! - [`staging`]: the sibling in which a new tree is assembled
 
 mod directories;
 mod entries;
@@ -18,14 +18,15 @@ mod shared;
 mod staging;
 mod writer;
 
-use super::os;
-use crate::transfer::Source;
-use crate::tree::plan::{self, Coverage};
+use crate::chunk_io::Source;
+use crate::tree::plan_checks::{self, Coverage};
 use crate::workers::{Workers, suitable_count};
 use btdt_ports::{
     HardLinkPlan, IoError, IoErrorKind, MaterializeBatch, MaterializeError, MaterializeSummary,
     Materializer, Placement,
 };
+use btdt_sys::handle as os;
+use btdt_sys::host_paths;
 pub use shared::RewrittenFile;
 use shared::{DirectoryCache, Shared};
 use staging::Staging;
@@ -33,25 +34,25 @@ use std::path::Path;
 use std::sync::Arc;
 use writer::{Batch, Job, Writer};
 
-/// Small things that go to a worker in one job.
+/// Number of small items per job.
 const ITEMS_PER_JOB: usize = 256;
 
 /// A running restore into the file system.
 ///
-/// Dropped before it has finished, it removes a staged tree, and leaves one that was written in
-/// place with whole files only.
+/// If it is dropped before it has finished, a staged tree is removed, and a tree in place keeps
+/// only whole files.
 pub struct FilesystemMaterializer {
     workers: Workers<Job>,
     shared: Arc<Shared>,
     staging: Option<Staging>,
     directories: DirectoryCache,
     hard_links: Vec<HardLinkPlan>,
-    /// The root is a file, and has been handed over.
+    /// The root is a file, and was submitted.
     single_file: bool,
 }
 
 impl FilesystemMaterializer {
-    /// Begins to write the tree at `path`.
+    /// Starts writing the tree at `path`.
     pub(super) fn start(
         path: &Path,
         sources: Vec<Source>,
@@ -60,8 +61,9 @@ impl FilesystemMaterializer {
         let at_root = |error| MaterializeError::Destination { path: Vec::new(), error };
         let (root, staging) = match placement {
             Placement::InPlace => {
-                let root = os::open_root(path).map_err(|error| at_root(os::io_error(error)))?;
-                // Left by a restore that was killed when there was nothing here.
+                let root = host_paths::open_directory(path)
+                    .map_err(|error| at_root(os::io_error(error)))?;
+                // Left by a restore that was killed before anything existed here.
                 staging::remove_leftovers(path);
                 (root, None)
             }
@@ -90,8 +92,8 @@ impl FilesystemMaterializer {
         })
     }
 
-    /// The files that were compared and then written since the last call, where that takes their
-    /// modes away ([`super::KEEPS_MODES`]); nothing elsewhere. After each batch: they are kept
+    /// The files that were compared and then rewritten since the last call, if that loses their
+    /// modes ([`super::KEEPS_MODES`]); otherwise nothing. Call it after each batch: they are kept
     /// until then.
     #[must_use]
     pub fn take_rewritten(&self) -> Vec<RewrittenFile> {
@@ -102,16 +104,16 @@ impl FilesystemMaterializer {
         let first = self.shared.add_directories(&batch.directories)?;
         let coverage = {
             let table = self.shared.table();
-            plan::check_materialize(&batch, &table, self.shared.sources.len())?
+            plan_checks::check_materialize(&batch, &table, self.shared.sources.len())?
         };
         if batch.files.first().is_some_and(|file| file.directory.is_none()) {
-            // In place there is a directory, which no file can take the place of.
+            // In place, the root is a directory, which a file cannot replace.
             if self.single_file || self.staging.is_none() {
-                return Err(plan::invalid(Vec::new()));
+                return Err(plan_checks::invalid(Vec::new()));
             }
             self.single_file = true;
         } else if self.single_file {
-            return Err(plan::invalid(Vec::new()));
+            return Err(plan_checks::invalid(Vec::new()));
         }
         directories::make(&self.shared, &mut self.directories, first)?;
         for removal in &batch.removals {
@@ -151,7 +153,7 @@ impl FilesystemMaterializer {
         drop(batch);
         for job in jobs {
             if self.workers.submit(job).is_err() {
-                // The worker that stopped them says why; wait for it.
+                // Wait for the worker that stopped them, which says why.
                 self.workers.cancel();
                 return Err(self.shared.error());
             }
@@ -166,8 +168,8 @@ impl FilesystemMaterializer {
         }
         let at_root = |error| MaterializeError::Destination { path: Vec::new(), error };
         finished.map_err(|_| at_root(IoError::new(IoErrorKind::Other)))?;
-        if !self.single_file && self.shared.table().len() == 0 {
-            return Err(plan::invalid(Vec::new()));
+        if !self.single_file && self.shared.table().is_empty() {
+            return Err(plan_checks::invalid(Vec::new()));
         }
         for link in std::mem::take(&mut self.hard_links) {
             entries::make_hard_link(&self.shared, &mut self.directories, &link)?;
@@ -182,7 +184,7 @@ impl FilesystemMaterializer {
         }
     }
 
-    /// Ends everything after a failure.
+    /// Stops everything after a failure.
     fn abandon(&mut self) {
         self.workers.cancel();
         self.directories = DirectoryCache::default();
@@ -203,8 +205,8 @@ impl Materializer for FilesystemMaterializer {
         }
         self.hand_over(batch).map_err(|error| {
             self.workers.cancel();
-            // What a worker met first is the better explanation, if there is one. Kept in any
-            // case: nothing that misses a batch may be published.
+            // The first error of a worker explains more, if there is one. It is kept in any case: a
+            // tree that lacks a batch must not be published.
             self.shared.fail(error);
             self.shared.error()
         })

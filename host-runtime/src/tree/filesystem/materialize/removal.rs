@@ -1,11 +1,11 @@
-//! Removes what has to go, with all that is in it.
+//! Removes files and directories with everything in them.
 
 use super::shared::{DirectoryCache, OWNER_ACCESS, Shared};
-use crate::tree::filesystem::os::{self, Handle};
-use crate::tree::plan;
+use crate::tree::plan_checks;
 use btdt_ports::{EntryKind, MaterializeError, RemovalPlan};
+use btdt_sys::handle::{self as os, Handle};
 
-/// Removes what the plan names. That nothing is there is fine.
+/// Removes what the plan names, if it exists.
 pub(super) fn remove(
     shared: &Shared,
     directories: &mut DirectoryCache,
@@ -20,22 +20,22 @@ pub(super) fn remove(
 }
 
 enum Step {
-    /// Remove what is in it.
+    /// Remove its content.
     Enter(Vec<u8>),
     /// Remove the empty directory.
     Leave(Vec<u8>),
 }
 
-/// Removes `name` in `parent`. Symbolic links are removed, never followed. However deep the tree
-/// is, few directories are open at a time.
+/// Removes `name` in `parent`. Symbolic links are removed, never followed. Few directories are open
+/// at a time, however deep the tree is.
 ///
-/// What is mounted somewhere below is not part of the tree: that is an error, and stays whole.
+/// A file system mounted below is not part of the tree: it is an error, and stays intact.
 pub(super) fn remove_tree(parent: &Handle, name: &[u8]) -> Result<(), os::Error> {
-    remove_tree_on(os::status_of(parent)?.device, parent, name)
+    remove_tree_on(parent.status()?.device, parent, name)
 }
 
 fn remove_tree_on(device: u64, parent: &Handle, name: &[u8]) -> Result<(), os::Error> {
-    match os::remove(parent, name) {
+    match parent.remove(name) {
         Ok(()) | Err(os::Error::NOENT) => return Ok(()),
         Err(os::Error::ISDIR | os::Error::PERM) if is_directory(parent, name) => {}
         Err(error) => return Err(error),
@@ -50,18 +50,18 @@ fn remove_tree_on(device: u64, parent: &Handle, name: &[u8]) -> Result<(), os::E
                     directory => directory?,
                 };
                 let mut names = Vec::new();
-                os::for_each_name(&directory, &mut buffer, |name| {
+                directory.for_each_name(&mut buffer, |name| {
                     names.push(name.to_bytes().to_vec());
                     Ok(())
                 })?;
                 steps.push(Step::Leave(path.clone()));
                 for name in names {
-                    match os::remove(&directory, &name) {
+                    match directory.remove(&name) {
                         Ok(()) | Err(os::Error::NOENT) => {}
                         Err(os::Error::ISDIR | os::Error::PERM)
                             if is_directory(&directory, &name) =>
                         {
-                            steps.push(Step::Enter(plan::join(&path, &name)));
+                            steps.push(Step::Enter(plan_checks::join(&path, &name)));
                         }
                         Err(error) => return Err(error),
                     }
@@ -69,7 +69,7 @@ fn remove_tree_on(device: u64, parent: &Handle, name: &[u8]) -> Result<(), os::E
             }
             Step::Leave(path) => {
                 let (above, name) = split(&path);
-                match os::remove_directory(&os::open_directory(parent, above)?, name) {
+                match parent.open_directory(above)?.remove_directory(name) {
                     Ok(()) | Err(os::Error::NOENT) => {}
                     Err(error) => return Err(error),
                 }
@@ -80,10 +80,10 @@ fn remove_tree_on(device: u64, parent: &Handle, name: &[u8]) -> Result<(), os::E
 }
 
 fn is_directory(parent: &Handle, name: &[u8]) -> bool {
-    os::status_at(parent, name).is_ok_and(|status| status.kind == EntryKind::Directory)
+    parent.status_at(name).is_ok_and(|status| status.kind == EntryKind::Directory)
 }
 
-/// The path above, which may be empty, and the last name.
+/// The parent path, which may be empty, and the last name.
 fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
@@ -91,31 +91,31 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Opens a directory so that everything in it can be removed. An empty one is removed at once and
-/// not found any more.
+/// Opens a directory for removing its content. An empty one is removed at once; the result is that
+/// it was not found.
 fn open_for_removal(device: u64, parent: &Handle, path: &[u8]) -> Result<Handle, os::Error> {
     let (above, name) = split(path);
-    let above = os::open_directory(parent, above)?;
-    let status = os::status_at(&above, name)?;
+    let above = parent.open_directory(above)?;
+    let status = above.status_at(name)?;
     if status.device != device {
         return Err(os::Error::BUSY);
     }
-    // Another part of the same file system may be mounted here. No system removes what something is
-    // mounted at, and each says so before it says that a directory is not empty. To rename it would
-    // tell as much, but a directory of a lower layer of an overlay cannot be renamed, and another
-    // process would see a strange name.
-    match os::remove_directory(&above, name) {
+    // Another part of the same file system may be mounted here. No system removes a mount point,
+    // and each reports that before it reports a directory that is not empty. Renaming would tell as
+    // well, but fails for a directory in a lower layer of an overlay, and other processes would see
+    // the temporary name.
+    match above.remove_directory(name) {
         Ok(()) => return Err(os::Error::NOENT),
         Err(os::Error::NOTEMPTY | os::Error::EXIST) => {}
         Err(error) => return Err(error),
     }
     if status.mode() & OWNER_ACCESS != OWNER_ACCESS {
-        // Where this is not permitted, access may still be possible in another way.
-        let _ = os::set_mode_at(&above, name, EntryKind::Directory, OWNER_ACCESS);
+        // If this is refused, access may still be possible in another way.
+        let _ = above.set_mode_at(name, EntryKind::Directory, OWNER_ACCESS);
     }
-    let handle = os::open_listable(&above, name)?;
-    // Something may have been mounted meanwhile.
-    if os::status_of(&handle)?.device == device { Ok(handle) } else { Err(os::Error::BUSY) }
+    let handle = above.open_listable(name)?;
+    // Something may have been mounted since.
+    if handle.status()?.device == device { Ok(handle) } else { Err(os::Error::BUSY) }
 }
 
 #[cfg(test)]
@@ -128,8 +128,8 @@ mod tests {
         let below = scratch.path().join("a/b");
         std::fs::create_dir_all(&below).unwrap();
         std::fs::write(below.join("f"), "x").unwrap();
-        let parent = os::open_root(scratch.path()).unwrap();
-        let device = os::status_of(&parent).unwrap().device;
+        let parent = btdt_sys::host_paths::open_directory(scratch.path()).unwrap();
+        let device = parent.status().unwrap().device;
         assert_eq!(remove_tree_on(device + 1, &parent, b"a"), Err(os::Error::BUSY));
         assert!(below.join("f").exists());
         assert_eq!(remove_tree(&parent, b"a"), Ok(()));

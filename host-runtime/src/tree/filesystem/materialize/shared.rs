@@ -1,43 +1,43 @@
-//! What the threads of a restore share.
+//! The shared state of the threads of a restore.
 
-use crate::transfer::Source;
-use crate::tree::filesystem::os::{self, Handle};
-use crate::tree::plan::DirectoryTable;
+use crate::chunk_io::Source;
+use crate::tree::plan_checks::DirectoryTable;
 use btdt_ports::{
     DirectoryPlan, DirectoryState, EntryKind, Existing, FilePlan, IoError, IoErrorKind,
     MaterializeError, MaterializeSummary,
 };
+use btdt_sys::handle::{self as os, Handle};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-/// What the owner needs to make and remove things in a directory, and to list it.
+/// The permissions that the owner needs to list and change a directory.
 pub(super) const OWNER_ACCESS: u32 = 0o700;
 
-/// A file that was compared and was not right, so that it was written anew.
+/// A file that was compared, found different and rewritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RewrittenFile {
     /// Number of its directory; `None` for the root itself.
     pub directory: Option<u32>,
     /// Name in that directory.
     pub name: Vec<u8>,
-    /// The permission bits that it should have.
+    /// Its wanted permission bits.
     pub mode: u32,
 }
 
-/// The state of a restore that every thread sees.
+/// The state of a restore that all threads see.
 pub(super) struct Shared {
     root: Handle,
     pub(super) sources: Vec<Source>,
     table: RwLock<DirectoryTable>,
     error: Mutex<Option<MaterializeError>>,
-    /// Modes of directories before their owner was given access, by number.
+    /// Modes of directories from before their owner was given access, by number.
     modes: Mutex<BTreeMap<u32, u32>>,
-    /// Directories that stay as they are, but in which something may have been done.
+    /// Directories that stay as they are, but whose content may have changed.
     opened: Mutex<BTreeSet<u32>>,
-    /// Files that are open and miss some of their content.
+    /// Open files that lack some of their content.
     incomplete: Mutex<BTreeSet<(u32, Vec<u8>)>>,
-    /// Files that have lost their modes since somebody last asked.
+    /// Files that have lost their modes since the last call.
     rewritten: Mutex<Vec<RewrittenFile>>,
     finished: AtomicBool,
     files_written: AtomicU64,
@@ -73,7 +73,7 @@ impl Shared {
         self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in further directories; gives the number of the first.
+    /// Adds directories; returns the number of the first.
     pub(super) fn add_directories(&self, plans: &[DirectoryPlan]) -> Result<u32, MaterializeError> {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let first = u32::try_from(table.len()).unwrap_or(u32::MAX);
@@ -81,7 +81,7 @@ impl Shared {
         Ok(first)
     }
 
-    /// The error for something in a directory.
+    /// The error for a name in a directory.
     pub(super) fn failure(
         &self,
         directory: u32,
@@ -104,7 +104,7 @@ impl Shared {
             .unwrap_or(MaterializeError::Destination { path: Vec::new(), error: unknown })
     }
 
-    /// The first error, if there was one.
+    /// The first error, if any.
     pub(super) fn first_error(&self) -> Option<MaterializeError> {
         lock(&self.error).clone()
     }
@@ -114,7 +114,7 @@ impl Shared {
         self.bytes_written.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Notes a file that was written, if the plan could not tell and if modes are lost by it.
+    /// Records a written file if the plan could not predict that and its mode is lost.
     pub(super) fn note_rewritten(&self, file: &FilePlan) {
         if os::KEEPS_MODES || file.existing != Existing::Compare {
             return;
@@ -126,7 +126,7 @@ impl Shared {
         }
     }
 
-    /// What was noted since the last call.
+    /// The files recorded since the last call.
     pub(super) fn take_rewritten(&self) -> Vec<RewrittenFile> {
         std::mem::take(&mut *lock(&self.rewritten))
     }
@@ -151,32 +151,32 @@ impl Shared {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// Notes that a file is there without all of its content.
+    /// Records that a file is incomplete.
     pub(super) fn begin_file(&self, directory: u32, name: &[u8]) {
         lock(&self.incomplete).insert((directory, name.to_vec()));
     }
 
-    /// Notes that a file has all of its content.
+    /// Records that a file is complete.
     pub(super) fn end_file(&self, directory: u32, name: &[u8]) {
         lock(&self.incomplete).remove(&(directory, name.to_vec()));
     }
 
-    /// Removes the files that will never get the rest of their content.
+    /// Removes incomplete files.
     pub(super) fn remove_incomplete(&self, directories: &mut DirectoryCache) {
         for (directory, name) in std::mem::take(&mut *lock(&self.incomplete)) {
-            // There is an error already, and this is all that can be done about it.
+            // There is an error already, and nothing more can be done.
             if let Ok(open) = directories.open(self, directory) {
-                let _ = os::remove(&open.handle, &name);
+                let _ = open.handle.remove(&name);
             }
         }
     }
 
-    /// Keeps the mode that a directory had; the first one counts.
+    /// Remembers the mode that a directory had; the first one counts.
     pub(super) fn remember_mode(&self, directory: u32, mode: u32) {
         lock(&self.modes).entry(directory).or_insert(mode);
     }
 
-    /// Notes that a directory is being worked in.
+    /// Records that the content of a directory may change.
     fn note_opened(&self, directory: u32) {
         let table = self.table();
         let known = (directory as usize) < table.len();
@@ -185,7 +185,7 @@ impl Shared {
         }
     }
 
-    /// The directories that were right, but in which something may have been done.
+    /// The directories that were right, but whose content may have changed.
     pub(super) fn opened_directories(&self) -> BTreeSet<u32> {
         lock(&self.opened).clone()
     }
@@ -195,8 +195,8 @@ impl Shared {
         lock(&self.modes).clone()
     }
 
-    /// Does what needs access to a directory. Where that is refused, the owner is given access
-    /// first, for as long as the restore lasts.
+    /// Runs what needs access to a directory. If access is refused, gives it to the owner until the
+    /// end of the restore, and tries again.
     pub(super) fn with_access<T>(
         &self,
         directory: u32,
@@ -211,8 +211,8 @@ impl Shared {
         }
     }
 
-    /// Gives the owner access to a directory and to all above it. Finding that another thread
-    /// has done so is a success.
+    /// Gives the owner access to a directory and its parents. Succeeds also if another thread has
+    /// just done so.
     fn gain_access(&self, directory: u32) -> Result<(), os::Error> {
         let mut modes = lock(&self.modes);
         let mut chain = vec![directory];
@@ -220,41 +220,41 @@ impl Shared {
         while let Some(number) = chain.last().copied().filter(|number| *number != 0) {
             chain.push(table.get(number).parent);
         }
-        let root = os::status_of(&self.root)?;
+        let root = self.root.status()?;
         if root.mode() & OWNER_ACCESS != OWNER_ACCESS {
-            os::set_mode_of_path(&self.root, root.full_mode | OWNER_ACCESS)?;
+            self.root.set_mode_of_path(root.full_mode | OWNER_ACCESS)?;
             modes.entry(0).or_insert(root.mode());
         }
-        let mut current = os::open_directory(&self.root, b"")?;
+        let mut current = self.root.open_directory(b"")?;
         for number in chain.into_iter().rev().filter(|number| *number != 0) {
             let name = table.name(number);
-            let status = os::status_at(&current, name)?;
+            let status = current.status_at(name)?;
             if status.mode() & OWNER_ACCESS != OWNER_ACCESS {
                 let mode = status.full_mode | OWNER_ACCESS;
-                os::set_mode_at(&current, name, EntryKind::Directory, mode)?;
+                current.set_mode_at(name, EntryKind::Directory, mode)?;
                 modes.entry(number).or_insert(status.mode());
             }
-            current = os::open_directory(&current, name)?;
+            current = current.open_directory(name)?;
         }
         Ok(())
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every change under these locks is whole by itself.
+    // Every change under these locks is atomic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A directory that a thread keeps open.
+/// A directory that a worker keeps open.
 pub(super) struct OpenDirectory {
     pub(super) number: u32,
     pub(super) handle: Handle,
-    /// The mode last asked for on creating a file here, and whether that is what it got: the
-    /// process's umask or the directory's default access control list may take bits away.
+    /// The last mode with which a file was created here, and whether the file got it: the umask or
+    /// a default ACL of the directory may remove bits.
     pub(super) created_mode: Option<(u32, bool)>,
 }
 
-/// The directories that a thread used last. Files come in path order, so few are enough.
+/// The most recently used directories of a worker. Files come in path order, so a few suffice.
 #[derive(Default)]
 pub(super) struct DirectoryCache {
     slots: [Option<OpenDirectory>; DirectoryCache::SLOTS],
@@ -263,7 +263,7 @@ pub(super) struct DirectoryCache {
 impl DirectoryCache {
     const SLOTS: usize = 16;
 
-    /// The directory of that number; must be known, or 0 for the root.
+    /// The directory with this number, which must exist; 0 is the root.
     pub(super) fn open(
         &mut self,
         shared: &Shared,
@@ -275,8 +275,7 @@ impl DirectoryCache {
             None => {
                 let path = shared.table().path(number);
                 shared.note_opened(number);
-                let handle =
-                    shared.with_access(number, || os::open_directory(shared.root(), &path))?;
+                let handle = shared.with_access(number, || shared.root().open_directory(&path))?;
                 OpenDirectory { number, handle, created_mode: None }
             }
         };

@@ -1,24 +1,25 @@
-//! The sibling of the destination in which a new tree grows until it is whole.
+//! The sibling of the destination in which a new tree is assembled.
 //!
-//! It is named `.<name>.btdt-<pid>-<random>`. Its owner holds a lock on it for as long as it
-//! lives, so that what a crash left behind is known from what is being written. Where there are no
-//! locks, no number is in the name, and nobody ever takes it for a leftover.
+//! It is named `.<name>.btdt-<pid>-<random>`. Its owner holds a lock on it for its lifetime, which
+//! tells leftovers of a crash from directories in use. Without locks, the name contains no process
+//! id, and the directory is never taken for a leftover.
 
 use super::entries;
 use super::removal::remove_tree;
-use crate::tree::filesystem::os::{self, Handle};
-use crate::tree::plan;
+use crate::tree::plan_checks;
 use btdt_ports::{EntryKind, IoError, IoErrorKind};
+use btdt_sys::handle::{self as os, Handle};
+use btdt_sys::host_paths;
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 
-/// Attempts to find a name that nobody else has; the second one is an event by itself.
+/// Attempts to find an unused name; needing a second one is already unlikely.
 const ATTEMPTS: usize = 16;
 
-/// Bytes that a file name may have on the usual file systems.
+/// Longest file name in bytes on common file systems.
 const MAX_NAME: usize = 255;
 
-/// Bytes for `-`, a process number, `-` and the random digits.
+/// Bytes for `-`, a process id, `-` and the random digits.
 const SUFFIX: usize = 32;
 
 /// A staging directory; removed when dropped.
@@ -28,20 +29,20 @@ pub(super) struct Staging {
     name: Vec<u8>,
     /// Name of the staging directory.
     temporary: Vec<u8>,
-    /// Keeps the lock.
+    /// Holds the lock.
     lock: Option<Handle>,
-    /// What was at the destination when this began.
+    /// What existed at the destination at the start.
     obstacle: Option<EntryKind>,
     default_mode: u32,
 }
 
 impl Staging {
-    /// Makes the staging directory for `destination`, and the directories above it.
+    /// Creates the staging directory for `destination`, and missing parents.
     pub(super) fn begin(destination: &Path) -> Result<Self, IoError> {
-        let (parent, name) = parent_and_name(destination).ok_or(plan::INVALID)?;
-        os::create_directories(parent)?;
-        let parent = os::open_root(parent).map_err(os::io_error)?;
-        let obstacle = match os::status_at(&parent, &*name) {
+        let (parent, name) = parent_and_name(destination).ok_or(plan_checks::INVALID)?;
+        host_paths::create_directories(parent)?;
+        let parent = host_paths::open_directory(parent).map_err(os::io_error)?;
+        let obstacle = match parent.status_at(&*name) {
             Ok(status) if status.kind == EntryKind::Directory => {
                 return Err(IoError::new(IoErrorKind::AlreadyExists));
             }
@@ -50,7 +51,7 @@ impl Staging {
             Err(error) => return Err(os::io_error(error)),
         };
         let prefix = prefix(&name);
-        // Best effort: what cannot be removed is in nobody's way.
+        // Best effort: a leftover does no harm.
         let _ = remove_stale(&parent, &prefix);
         let (temporary, lock, default_mode) = make(&parent, &prefix).map_err(os::io_error)?;
         Ok(Staging { parent, name, temporary, lock: Some(lock), obstacle, default_mode })
@@ -58,54 +59,53 @@ impl Staging {
 
     /// The staging directory, open as the root of the new tree.
     pub(super) fn root(&self) -> Result<Handle, os::Error> {
-        os::open_directory(&self.parent, &self.temporary)
+        self.parent.open_directory(&self.temporary)
     }
 
-    /// The mode of a new directory of which the plan does not say the mode.
+    /// The mode of a new directory without a mode in the plan.
     pub(super) fn default_mode(&self) -> u32 {
         self.default_mode
     }
 
-    /// Lets the tree appear at the destination.
+    /// Publishes the tree at the destination.
     pub(super) fn publish_directory(mut self) -> Result<(), IoError> {
         let rename = |staging: &Staging| {
             let Staging { parent, temporary, name, .. } = staging;
-            os::rename_to_absent(parent, temporary, parent, name)
+            parent.rename_to_absent(temporary, parent, name)
         };
         let mut result = rename(&self);
         if result == Err(os::Error::EXIST) && self.obstacle.is_some() {
-            // No file can be exchanged for a directory in one step that every system knows.
-            result = os::remove(&self.parent, &self.name).and_then(|()| rename(&self));
+            // No system call that all systems have replaces a file with a directory.
+            result = self.parent.remove(&self.name).and_then(|()| rename(&self));
         }
         result.map_err(os::io_error)?;
         self.temporary.clear();
         Ok(())
     }
 
-    /// Lets the file of that name in the staging directory appear at the destination, in the
-    /// place of a file that is there.
+    /// Publishes a file of the staging directory at the destination, replacing an existing file.
     pub(super) fn publish_file(self, file: &[u8]) -> Result<(), IoError> {
         let root = self.root().map_err(os::io_error)?;
-        os::rename(&root, file, &self.parent, &self.name).map_err(os::io_error)
+        root.rename(file, &self.parent, &self.name).map_err(os::io_error)
     }
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.temporary.is_empty() {
-            // What stays is removed by the next restore to the same destination.
+            // The next restore to the same destination removes leftovers.
             let _ = remove_tree(&self.parent, &self.temporary);
         }
-        // Only now: nobody else is to remove it at the same time.
+        // Only now, so that no other process removes it at the same time.
         self.lock = None;
     }
 }
 
-/// Removes what dead restores to `destination` have left beside it. Where that does not succeed, it
-/// is in nobody's way.
+/// Removes the leftovers of dead restores to `destination`. One that cannot be removed does no
+/// harm.
 pub(super) fn remove_leftovers(destination: &Path) {
     if let Some((parent, name)) = parent_and_name(destination)
-        && let Ok(parent) = os::open_root(parent)
+        && let Ok(parent) = host_paths::open_directory(parent)
     {
         let _ = remove_stale(&parent, &prefix(&name));
     }
@@ -119,15 +119,15 @@ fn parent_and_name(destination: &Path) -> Option<(&Path, Vec<u8>)> {
     }
 }
 
-/// What the names of all staging directories of a destination begin with.
+/// The common prefix of the staging directories of a destination.
 fn prefix(name: &[u8]) -> Vec<u8> {
     let mut prefix = vec![b'.'];
     if name.len() + b"..btdt-".len() + SUFFIX <= MAX_NAME {
         prefix.extend_from_slice(name);
     } else {
-        // Too long to be told apart by its beginning alone.
+        // Too long: its beginning alone is not unique.
         prefix.extend_from_slice(&name[..name.len().min(MAX_NAME / 2)]);
-        let digest = crate::storage::codec::sha256(name).to_hex();
+        let digest = crate::codec::sha256(name).to_hex();
         prefix.push(b'~');
         prefix.extend_from_slice(&digest.as_bytes()[..16]);
     }
@@ -135,7 +135,7 @@ fn prefix(name: &[u8]) -> Vec<u8> {
     prefix
 }
 
-/// Whether what follows the prefix is `<pid>-<16 hexadecimal digits>`.
+/// Whether the rest of the name is `<pid>-<16 hexadecimal digits>`.
 fn is_suffix(suffix: &[u8]) -> bool {
     let Some(dash) = suffix.iter().position(|byte| *byte == b'-') else {
         return false;
@@ -165,29 +165,29 @@ fn make(parent: &Handle, prefix: &[u8]) -> Result<(Vec<u8>, Handle, u32), os::Er
 }
 
 fn make_locked(parent: &Handle, name: &[u8]) -> Result<(Handle, u32), os::Error> {
-    os::make_directory(parent, name, 0o777)?;
-    let status = os::status_at(parent, name)?;
-    // Until it is whole it is nobody else's business. What it inherited it passes on to all that
-    // will be in it, so that has to stay.
+    parent.make_directory(name, 0o777)?;
+    let status = parent.status_at(name)?;
+    // Private until it is complete. Inherited bits stay, because it passes them on to everything in
+    // it.
     let private = entries::wanted_mode(&status, 0o700);
-    os::set_mode_at(parent, name, EntryKind::Directory, private)?;
-    let handle = os::open_listable(parent, name)?;
-    // Any other error means that there are no locks; then nothing is ever taken for a leftover.
-    if os::lock(&handle) == Err(os::Error::WOULDBLOCK) {
+    parent.set_mode_at(name, EntryKind::Directory, private)?;
+    let handle = parent.open_listable(name)?;
+    // Any other error means that there are no locks; then nothing is taken for a leftover.
+    if handle.lock() == Err(os::Error::WOULDBLOCK) {
         return Err(os::Error::WOULDBLOCK);
     }
-    let named = os::status_at(parent, name)?;
+    let named = parent.status_at(name)?;
     if (named.device, named.inode) != (status.device, status.inode) {
         return Err(os::Error::NOENT);
     }
     Ok((handle, status.mode()))
 }
 
-/// Removes the staging directories of the same destination whose owners have died.
+/// Removes the staging directories of this destination whose owners have died.
 fn remove_stale(parent: &Handle, prefix: &[u8]) -> Result<(), os::Error> {
     let mut names = Vec::new();
-    let listed = os::open_listable(parent, b"")?;
-    os::for_each_name(&listed, &mut Vec::new(), |name| {
+    let listed = parent.open_listable(b"")?;
+    listed.for_each_name(&mut Vec::new(), |name| {
         let name = name.to_bytes();
         if name.strip_prefix(prefix).is_some_and(is_suffix) {
             names.push(name.to_vec());
@@ -195,11 +195,11 @@ fn remove_stale(parent: &Handle, prefix: &[u8]) -> Result<(), os::Error> {
         Ok(())
     })?;
     for name in names {
-        let Ok(handle) = os::open_listable(parent, &name) else {
+        let Ok(handle) = parent.open_listable(&name) else {
             continue;
         };
-        if os::lock(&handle).is_ok() {
-            // What cannot be removed does not keep the others.
+        if handle.lock().is_ok() {
+            // One that cannot be removed does not affect the others.
             let _ = remove_tree(parent, &name);
         }
     }

@@ -1,25 +1,25 @@
-//! Writes files: what a worker does.
+//! The work of a worker: writing files.
 
 use super::entries;
 use super::shared::{DirectoryCache, OpenDirectory, Shared};
-use crate::storage::codec::Codec;
-use crate::tree::filesystem::os::{self, Handle};
-use crate::tree::plan::Coverage;
+use crate::codec::Codec;
+use crate::tree::plan_checks::Coverage;
 use btdt_ports::{
     Damage, EntryKind, Existing, FilePlan, MaterializeBatch, MaterializeError, ObjectFault, Segment,
 };
+use btdt_sys::handle::{self as os, Handle};
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The name, in the staging directory, of a root that is a file.
+/// The name of a root that is a file, in the staging directory.
 pub(super) const SINGLE_FILE: &[u8] = b"content";
 
-/// What a new file gets where the plan does not say: all but execution, less the umask.
+/// The mode of a new file without a mode in the plan, before the umask.
 const DEFAULT_MODE: u32 = 0o666;
 
-/// A batch that has been checked.
+/// A checked batch.
 pub(super) struct Batch {
     pub(super) plan: MaterializeBatch,
     pub(super) coverage: Vec<Coverage>,
@@ -27,7 +27,7 @@ pub(super) struct Batch {
     large: HashMap<u32, LargeFile>,
 }
 
-/// A file that several workers write. It is open from its first segment to its last.
+/// A file that several workers write, open from its first segment to its last.
 struct LargeFile {
     left: AtomicU32,
     handle: Mutex<Option<Arc<Handle>>>,
@@ -46,17 +46,17 @@ impl Batch {
     }
 }
 
-/// Work for one thread.
+/// A job for one worker.
 pub(super) enum Job {
     /// All segments of a chunk.
     Chunk(Arc<Batch>, usize),
-    /// The files without content among these.
+    /// The empty files among these.
     EmptyFiles(Arc<Batch>, Range<usize>),
     Symlinks(Arc<Batch>, Range<usize>),
     Metadata(Arc<Batch>, Range<usize>),
 }
 
-/// A worker: a codec, a buffer to compare with, and some open directories.
+/// A worker: a codec, a buffer for comparing, and some open directories.
 pub(super) struct Writer {
     codec: Codec,
     files: Files,
@@ -119,8 +119,7 @@ struct Files {
     existing: Vec<u8>,
 }
 
-/// The directory and the name of a file; the root, where it is a file, lies in the staging
-/// directory.
+/// The directory and the name of a file; a root that is a file lies in the staging directory.
 fn place(file: &FilePlan) -> (u32, &[u8]) {
     match file.directory {
         Some(number) => (number, &file.name),
@@ -134,7 +133,7 @@ impl Files {
         MaterializeError::Destination { path, error: os::io_error(error) }
     }
 
-    /// Writes a file whose whole content is at hand.
+    /// Writes a file whose whole content is available.
     fn write_whole(&mut self, file: &FilePlan, content: &[u8]) -> Result<(), MaterializeError> {
         match self.try_write_whole(file, content) {
             Ok(true) => {
@@ -147,7 +146,7 @@ impl Files {
         Ok(())
     }
 
-    /// False where the file was right already.
+    /// False if the file was right already.
     fn try_write_whole(&mut self, file: &FilePlan, content: &[u8]) -> Result<bool, os::Error> {
         let Files { shared, directories, existing } = self;
         let (number, name) = place(file);
@@ -158,17 +157,18 @@ impl Files {
             return Ok(false);
         }
         let handle = create(shared, directory, name, file)?;
-        let written = os::write_all(&handle, content)
+        let written = handle
+            .write_all(content)
             .and_then(|()| settle_mode(&handle, file.mode, &mut directory.created_mode))
-            .and_then(|()| os::set_file_time(&handle, &directory.handle, name, file.modified));
+            .and_then(|()| handle.set_file_time(&directory.handle, name, file.modified));
         if written.is_err() {
-            // A part of a file must not look like one. If even this fails, there is no more to do.
-            let _ = os::remove(&directory.handle, name);
+            // A partial file must not remain. If this fails too, nothing more can be done.
+            let _ = directory.handle.remove(name);
         }
         written.map(|()| true)
     }
 
-    /// Writes one of several segments of a file, and ends the file with the last.
+    /// Writes one of several segments of a file, and completes the file with the last.
     fn write_part(
         &mut self,
         file: &FilePlan,
@@ -189,7 +189,7 @@ impl Files {
     ) -> Result<(), os::Error> {
         let (number, name) = place(file);
         let handle = {
-            // A worker that comes meanwhile waits: the file is there when it goes on.
+            // Other workers wait until the file exists.
             let mut handle = large.handle.lock().unwrap_or_else(PoisonError::into_inner);
             match &*handle {
                 Some(handle) => Arc::clone(handle),
@@ -201,12 +201,12 @@ impl Files {
                 }
             }
         };
-        os::write_all_at(&handle, content, segment.file_offset)?;
-        // The others' writes happen before the time is set, so that it stays.
+        handle.write_all_at(content, segment.file_offset)?;
+        // The writes of the others happen before the time is set, so it stays.
         if large.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             settle_mode(&handle, file.mode, &mut None)?;
             let directory = self.directories.open(&self.shared, number)?;
-            os::set_file_time(&handle, &directory.handle, name, file.modified)?;
+            handle.set_file_time(&directory.handle, name, file.modified)?;
             *large.handle.lock().unwrap_or_else(PoisonError::into_inner) = None;
             self.shared.end_file(number, name);
             self.shared.count_written(file.size);
@@ -215,7 +215,7 @@ impl Files {
     }
 }
 
-/// Creates a file, in the place of what the plan says is there.
+/// Creates a file, replacing what the plan knows of.
 fn create(
     shared: &Shared,
     directory: &OpenDirectory,
@@ -225,12 +225,12 @@ fn create(
     let replace = file.existing != Existing::Absent;
     let mode = file.mode.map_or(DEFAULT_MODE, |mode| mode & os::PERMISSIONS);
     entries::make_anew(shared, directory, name, replace, || {
-        os::create_file(&directory.handle, name, mode)
+        directory.handle.create_file(name, mode)
     })
 }
 
-/// Gives a new file its mode, unless it was created with it. Files of a directory that are
-/// created with the same mode get the same one, so only the first is looked at.
+/// Sets the mode of a new file unless it was created with it. Files created in a directory with the
+/// same mode get the same one, so only the first is checked.
 fn settle_mode(
     handle: &Handle,
     mode: Option<u32>,
@@ -241,14 +241,14 @@ fn settle_mode(
     };
     let right = match *created_mode {
         Some((seen, right)) if seen == mode => right,
-        _ => os::status_of(handle)?.mode() == mode,
+        _ => handle.status()?.mode() == mode,
     };
     *created_mode = Some((mode, right));
-    if right { Ok(()) } else { os::set_mode(handle, mode) }
+    if right { Ok(()) } else { handle.set_mode(mode) }
 }
 
-/// Whether the file that is there has this content and no other name; its mode and time are then
-/// made right, if it is ours.
+/// Whether the existing file has this content and no other name; if so, corrects its mode and time
+/// if the user owns it.
 fn is_right(
     shared: &Shared,
     directory: &OpenDirectory,
@@ -257,18 +257,17 @@ fn is_right(
     existing: &mut Vec<u8>,
 ) -> Result<bool, os::Error> {
     let name = place(file).1;
-    // What cannot be read is replaced; what cannot be replaced is an error there.
+    // An unreadable file is replaced, which reports any error.
     let mut keep_access_time = false;
-    let opened = shared.with_access(directory.number, || {
-        os::open_file(&directory.handle, name, &mut keep_access_time)
-    });
+    let opened = shared
+        .with_access(directory.number, || directory.handle.open_file(name, &mut keep_access_time));
     let Ok(handle) = opened else { return Ok(false) };
-    let status = os::status_of(&handle)?;
+    let status = handle.status()?;
     if status.kind != EntryKind::File || status.size != file.size || status.links != 1 {
         return Ok(false);
     }
     existing.clear();
-    let read = os::read_to(&handle, existing, content.len(), content.len() + 1);
+    let read = handle.read_to(existing, content.len(), content.len() + 1);
     if read.is_err() || existing != content {
         return Ok(false);
     }
@@ -276,10 +275,10 @@ fn is_right(
         && os::KEEPS_MODES
         && mode != status.mode()
     {
-        status.unless_foreign(os::set_mode(&handle, mode))?;
+        status.unless_foreign(handle.set_mode(mode))?;
     }
     if status.modified != file.modified {
-        let set = os::set_file_time(&handle, &directory.handle, name, file.modified);
+        let set = handle.set_file_time(&directory.handle, name, file.modified);
         status.unless_foreign(set)?;
     }
     Ok(true)
