@@ -87,7 +87,8 @@ pub(crate) fn display(command: &Command) -> String {
     line
 }
 
-fn quote(word: &OsStr) -> String {
+/// A word as one would type it into a shell.
+pub(crate) fn quote(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "-_=+:,./@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

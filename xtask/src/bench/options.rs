@@ -1,135 +1,54 @@
 //! The options of `cargo xtask bench`.
 
-use super::rows::{self, Row};
-use super::tools::Tool;
-use anyhow::{Context, Result, bail};
+use super::contestants::CONTESTANTS;
+use super::row_table::{ROWS, Row};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 
-/// Runs per command when nothing is said, besides the warm-up.
-const RUNS: usize = 5;
-const QUICK_RUNS: usize = 3;
-
-pub(super) const HELP: &str = "\
-Measure btdt against the rivals that are installed.
-
-Usage: cargo xtask bench [OPTION...]
-
-  --quick          3 runs, and only the rows about node_modules
-  --runs N         runs of each command after one warm-up (5)
-  --only NAME,...  only these rows (--list shows their names)
-  --tools NAME,... only btdt and these rivals
-  --wasi           also btdt.wasm under a WASI host, beside the native btdt
-  --memory         also the rows about memory: 400,000 files, and one file of 10 GB
-  --dir DIR        where trees and caches are while they are measured (/dev/shm when there is one)
-  --programs DIR   measure the btdt, btdt-server and btdt-wasi in this directory instead of
-                   building them
-  --no-write       print the tables, but leave docs/performance.md alone
-  --list           show the rows and which rivals are there, and measure nothing
-
-Needs npm for the reference trees. tar, zstd, rsync, restic, git and cp are measured when they are
-installed; btdt-cli and btdt-server 0.4.4 are installed by cargo into the target directory. The tables are
-written into docs/performance.md only when all rows were measured with all rivals.
-";
-
-/// What was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Options {
-    pub(super) help: bool,
-    pub(super) list: bool,
-    pub(super) runs: usize,
-    pub(super) memory: bool,
-    wasi: bool,
-    pub(super) directory: Option<PathBuf>,
-    pub(super) programs: Option<PathBuf>,
-    pub(super) without_btdt: bool,
+/// What to measure, how often and where.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Do 3 runs, and only the rows about node_modules.
+    #[arg(long)]
     quick: bool,
-    write: bool,
+    /// Runs of each command after one warm-up; the default is 5.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    runs: Option<u32>,
+    /// Only these rows; --list shows their names.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', hide_possible_values = true,
+          value_parser = PossibleValuesParser::new(ROWS.iter().map(|row| row.name)))]
     only: Vec<String>,
-    tools: Vec<Tool>,
+    /// Only btdt and these rivals.
+    #[arg(long, value_name = "NAME", value_delimiter = ',',
+          value_parser = PossibleValuesParser::new(CONTESTANTS.iter().map(|known| known.name)))]
+    tools: Vec<String>,
+    /// Also btdt.wasm under a WASI host, beside the native btdt.
+    #[arg(long)]
+    wasi: bool,
+    /// Also the rows about memory: 400,000 files, and one file of 10 GB.
+    #[arg(long)]
+    memory: bool,
+    /// Where trees and caches are while they are measured; the default is /dev/shm.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Measure the btdt, btdt-server and btdt-wasi in this directory instead of building them.
+    #[arg(long, value_name = "DIR")]
+    pub(super) programs: Option<PathBuf>,
+    /// Also measure the btdt and btdt-server in this directory, as the rival btdt-before.
+    #[arg(long, value_name = "DIR")]
+    pub(super) against: Option<PathBuf>,
+    /// Print the tables, but leave docs/performance.md alone.
+    #[arg(long)]
+    no_write: bool,
+    /// Show the rows and which rivals are installed, and measure nothing.
+    #[arg(long)]
+    pub(super) list: bool,
 }
 
 impl Options {
-    /// # Errors
-    /// When an option is not known or its value makes no sense.
-    pub(super) fn parse(arguments: &[String]) -> Result<Self> {
-        let mut options = Self {
-            help: false,
-            list: false,
-            runs: 0,
-            memory: false,
-            wasi: false,
-            directory: None,
-            programs: None,
-            without_btdt: false,
-            quick: false,
-            write: true,
-            only: Vec::new(),
-            tools: Vec::new(),
-        };
-        let mut arguments = arguments.iter();
-        while let Some(argument) = arguments.next() {
-            let (name, attached) = match argument.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (argument.as_str(), None),
-            };
-            let takes_value =
-                matches!(name, "--runs" | "--only" | "--tools" | "--dir" | "--programs");
-            if takes_value {
-                let value = attached.or_else(|| arguments.next().cloned());
-                let value = value.with_context(|| format!("{name} needs a value"))?;
-                options.value(name, &value)?;
-            } else {
-                options.switch(argument)?;
-            }
-        }
-        if options.runs == 0 {
-            options.runs = if options.quick { QUICK_RUNS } else { RUNS };
-        }
-        Ok(options)
-    }
-
-    fn value(&mut self, name: &str, value: &str) -> Result<()> {
-        match name {
-            "--runs" => {
-                let runs = value.parse().ok().filter(|runs| *runs > 0);
-                self.runs =
-                    runs.with_context(|| format!("--runs {value}: not a number above 0"))?;
-            }
-            "--programs" => self.programs = Some(PathBuf::from(value)),
-            "--dir" => self.directory = Some(PathBuf::from(value)),
-            "--tools" => {
-                for name in value.split(',') {
-                    let tool = Tool::by_name(name);
-                    self.tools.push(tool.with_context(|| format!("no rival is called `{name}`"))?);
-                }
-            }
-            _ => {
-                for name in value.split(',') {
-                    if !rows::ALL.iter().any(|row| row.name == name) {
-                        bail!("no row is called `{name}`; --list shows the names");
-                    }
-                    self.only.push(name.to_owned());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn switch(&mut self, name: &str) -> Result<()> {
-        match name {
-            "--help" | "-h" => self.help = true,
-            "--list" => self.list = true,
-            "--quick" => self.quick = true,
-            "--memory" => self.memory = true,
-            "--wasi" => self.wasi = true,
-            "--no-write" => self.write = false,
-            // For work on the bench itself, while there is no btdt: not in the help.
-            "--without-btdt" => self.without_btdt = true,
-            _ => {
-                bail!("unexpected argument `{name}`; `cargo xtask bench --help` lists the options")
-            }
-        }
-        Ok(())
+    pub(super) fn runs(&self) -> u32 {
+        self.runs.unwrap_or(if self.quick { 3 } else { 5 })
     }
 
     /// Whether a row is to be measured.
@@ -140,50 +59,55 @@ impl Options {
         (self.memory || !row.group.is_for_memory()) && (!self.quick || row.group.is_quick())
     }
 
-    /// Whether a tool is to be measured; btdt always is.
-    pub(super) fn wants_tool(&self, tool: Tool) -> bool {
-        match tool {
-            Tool::Ours => !self.without_btdt,
+    /// Whether a contestant is to be measured; btdt always is.
+    pub(super) fn wants_contestant(&self, name: &str) -> bool {
+        let is_listed = self.tools.iter().any(|tool| tool == name);
+        match name {
+            "btdt" => true,
+            "btdt-before" => self.against.is_some(),
             // It takes long to build, and is no rival: only where it is asked for.
-            Tool::Wasi => self.wasi || self.tools.contains(&tool),
-            _ => self.tools.is_empty() || self.tools.contains(&tool),
+            "btdt-wasi" => self.wasi || is_listed,
+            _ => self.tools.is_empty() || is_listed,
         }
     }
 
     /// Whether the result replaces the one in the documentation: only when it is complete.
     pub(super) fn writes(&self) -> bool {
-        let complete = !self.quick && self.only.is_empty() && self.tools.is_empty();
-        let complete = complete && self.programs.is_none();
-        self.write && complete && !self.without_btdt
+        let is_complete = !self.quick && self.only.is_empty() && self.tools.is_empty();
+        is_complete && !self.no_write && self.programs.is_none() && self.against.is_none()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
-    fn parse(line: &str) -> Result<Options> {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        Options::parse(&words)
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parse(line: &str) -> Result<Options, clap::Error> {
+        Line::try_parse_from(["bench"].into_iter().chain(line.split_whitespace()))
+            .map(|line| line.options)
     }
 
     #[test]
-    fn values_may_be_attached_or_not() {
-        for line in ["--runs 7 --only store --dir /x", "--runs=7 --only=store --dir=/x"] {
-            let options = parse(line).unwrap();
-            assert_eq!(options.runs, 7);
-            assert_eq!(options.directory, Some(PathBuf::from("/x")));
-            let wanted: Vec<_> = rows::ALL.iter().filter(|row| options.wants(row)).collect();
-            assert_eq!(wanted.len(), 1);
-            assert_eq!(wanted[0].name, "store");
-        }
+    fn names_may_be_listed_with_commas() {
+        let options = parse("--only store,restore --tools=tar").unwrap();
+        let wanted: Vec<_> = ROWS.iter().filter(|row| options.wants(row)).collect();
+        assert_eq!(wanted.len(), 2);
+        assert!(options.wants_contestant("tar") && !options.wants_contestant("restic"));
     }
 
     #[test]
     fn only_complete_results_are_written() {
         assert!(parse("").unwrap().writes());
         assert!(parse("--memory --runs 9").unwrap().writes());
-        for line in ["--quick", "--only store", "--tools tar", "--no-write", "--programs ."] {
+        let partial = "--quick|--only store|--tools tar|--no-write|--programs .|--against .";
+        for line in partial.split('|') {
             assert!(!parse(line).unwrap().writes(), "{line}");
         }
     }
@@ -192,29 +116,27 @@ mod tests {
     fn memory_rows_are_left_out_unless_asked_for() {
         let count = |line: &str| {
             let options = parse(line).unwrap();
-            rows::ALL.iter().filter(|row| options.wants(row)).count()
+            ROWS.iter().filter(|row| options.wants(row)).count()
         };
-        assert_eq!(count("--memory"), rows::ALL.len());
-        assert!(count("") < rows::ALL.len());
+        assert_eq!(count("--memory"), ROWS.len());
+        assert!(count("") < ROWS.len());
         assert!(count("--quick") < count(""));
         assert_eq!(count("--only memory-large-store"), 1);
     }
 
     #[test]
-    fn webassembly_is_measured_where_it_is_asked_for() {
-        let wants = |line: &str| parse(line).unwrap().wants_tool(Tool::Wasi);
-        assert!(!wants("") && !wants("--tools tar"));
-        assert!(wants("--wasi") && wants("--tools btdt-wasi") && wants("--wasi --tools tar"));
+    fn webassembly_and_earlier_programs_are_measured_where_they_are_asked_for() {
+        let wants = |line: &str, name| parse(line).unwrap().wants_contestant(name);
+        assert!(!wants("", "btdt-wasi") && !wants("--tools tar", "btdt-wasi"));
+        assert!(wants("--wasi", "btdt-wasi") && wants("--tools btdt-wasi", "btdt-wasi"));
         assert!(parse("--wasi").unwrap().writes());
+        assert!(wants("--against . --tools tar", "btdt-before") && !wants("", "btdt-before"));
     }
 
     #[test]
-    fn mistakes_are_explained() {
-        let message = |line: &str| parse(line).unwrap_err().to_string();
-        assert!(message("--runs").contains("needs a value"));
-        assert!(message("--runs 0").contains("above 0"));
-        assert!(message("--only nothing").contains("`nothing`"));
-        assert!(message("--tools nothing").contains("`nothing`"));
-        assert!(message("--fast").contains("`--fast`"));
+    fn mistakes_are_refused() {
+        for line in ["--runs", "--runs 0", "--only nothing", "--tools nothing", "--fast"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 }

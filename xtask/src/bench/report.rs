@@ -1,9 +1,9 @@
 //! The tables: what was reached, and every figure behind it.
 
-use super::numbers::{self, Spread};
-use super::rows::{self, Row, Unit};
-use super::runner::{Outcome, Sample};
-use super::tools::Tool;
+use super::contestants::CONTESTANTS;
+use super::figures;
+use super::row_table::{Limit, ROWS, Row, Unit};
+use super::sample::{Outcome, Sample};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,25 +16,22 @@ const NOTHING: &str = "-";
 /// Some rivals name every file that they could not restore.
 const FAILURE_LENGTH: usize = 200;
 
+type Figure = fn(&Sample) -> Option<f64>;
+const CACHE: Figure = |sample| sample.cache;
+const ADDED: Figure = |sample| sample.added;
+const PEAK: Figure = |sample| sample.peak;
+
 /// Everything that goes between the markers.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     pub(super) outcomes: &'a [Outcome],
-    pub(super) missing: &'a [(Tool, String)],
+    /// What was not measured, and why.
+    pub(super) missing: Vec<String>,
     pub(super) machine: Vec<String>,
     pub(super) versions: Vec<String>,
     /// What the reference trees are.
     pub(super) trees: Vec<String>,
-    pub(super) runs: usize,
-}
-
-/// How btdt did in a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Verdict {
-    target: String,
-    /// The target's seconds on this machine.
-    here: String,
-    met: String,
+    pub(super) runs: u32,
 }
 
 impl Report<'_> {
@@ -44,10 +41,7 @@ impl Report<'_> {
         list(&mut text, "Machine", &self.machine);
         list(&mut text, "Trees", &self.trees);
         list(&mut text, "Versions", &self.versions);
-        let missing = self.missing.iter();
-        let missing: Vec<_> =
-            missing.map(|(tool, why)| format!("{}: {why}", tool.title())).collect();
-        list(&mut text, "Not measured", &missing);
+        list(&mut text, "Not measured", &self.missing);
         let _ = writeln!(
             text,
             "Medians of {} runs; in brackets how many times the time of btdt that is, or its memory.\n",
@@ -63,40 +57,35 @@ impl Report<'_> {
     }
 
     fn rows(&self) -> impl Iterator<Item = &'static Row> {
-        rows::ALL.iter().filter(|row| self.outcomes.iter().any(|outcome| outcome.row == *row))
+        ROWS.iter().filter(|row| self.outcomes.iter().any(|outcome| outcome.row == *row))
     }
 
-    fn outcome(&self, row: &Row, tool: Tool) -> Option<&Outcome> {
+    fn outcome(&self, row: &Row, contestant: &str) -> Option<&Outcome> {
         let mut outcomes = self.outcomes.iter();
-        outcomes.find(|outcome| outcome.row == row && outcome.tool == tool)
+        outcomes.find(|outcome| outcome.row == row && outcome.contestant == contestant)
     }
 
-    fn median(&self, row: &Row, tool: Tool) -> Option<f64> {
-        Some(self.outcome(row, tool)?.costs()?.median)
+    fn median(&self, row: &Row, contestant: &str) -> Option<f64> {
+        Some(self.outcome(row, contestant)?.costs()?.median)
     }
 
     fn summary(&self) -> Vec<Vec<String>> {
-        let measured = |tool: &Tool| self.outcomes.iter().any(|outcome| outcome.tool == *tool);
-        let rivals: Vec<Tool> = Tool::ALL[1..].iter().copied().filter(measured).collect();
-        let mut head =
-            ["operation", "btdt", "target", "target here", "met"].map(str::to_owned).to_vec();
-        head.extend(rivals.iter().map(|tool| tool.title().to_owned()));
-        let mut table = vec![head];
+        let names = CONTESTANTS[1..].iter().map(|contestant| contestant.name);
+        let is_measured = |name: &&str| self.outcomes.iter().any(|o| o.contestant == *name);
+        let rivals: Vec<&str> = names.filter(is_measured).collect();
+        let head = ["operation", "btdt", "target", "met"].iter().chain(&rivals);
+        let mut table = vec![head.map(|&cell| cell.to_owned()).collect()];
         for row in self.rows() {
-            let ours = self.outcome(row, Tool::Ours);
-            let verdict = self.verdict(row);
+            let ours = self.outcome(row, "btdt");
+            let (target, met) = self.target(row);
             let mut cells = vec![row.title.to_owned()];
-            cells.push(ours.map_or(NOTHING.into(), |outcome| result(outcome, row)));
-            cells.extend([verdict.target, verdict.here, verdict.met]);
-            for tool in &rivals {
-                let Some(outcome) = self.outcome(row, *tool) else {
-                    cells.push(String::new());
-                    continue;
-                };
-                let mut cell = result(outcome, row);
-                let ratio = self.median(row, *tool).zip(self.median(row, Tool::Ours));
+            cells.push(ours.map_or(NOTHING.into(), result));
+            cells.extend([target, met]);
+            for rival in &rivals {
+                let mut cell = self.outcome(row, rival).map(result).unwrap_or_default();
+                let ratio = self.median(row, rival).zip(self.median(row, "btdt"));
                 if let Some((theirs, ours)) = ratio {
-                    let _ = write!(cell, " ({:.1}x)", theirs / ours);
+                    let _ = write!(cell, " ({:.2}x)", theirs / ours);
                 }
                 cells.push(cell);
             }
@@ -105,155 +94,127 @@ impl Report<'_> {
         table
     }
 
-    fn verdict(&self, row: &Row) -> Verdict {
-        let scale = row.scale(|tool| self.median(row, tool)).unwrap_or(1.0);
-        let target = &row.target;
-        let here = target.cost.map(|cost| cost * scale);
-        let mut parts = Vec::new();
-        parts.extend(target.cost.map(|cost| row.unit.show(cost)));
-        parts.extend(target.cache.map(numbers::bytes));
-        parts.extend(target.added.map(|added| format!("+{}", numbers::bytes(added))));
-        let peak = target.peak.filter(|_| row.group.is_for_memory());
-        parts.extend(peak.map(|peak| format!("{} of memory", numbers::bytes(peak))));
-        let met = match self.outcome(row, Tool::Ours).filter(|ours| !ours.samples.is_empty()) {
-            None => NOTHING.to_owned(),
-            Some(ours) => {
-                let missed = missed(ours, row, here);
-                if missed.is_empty() {
-                    "yes".to_owned()
-                } else {
-                    format!("**no**: {}", missed.join(", "))
-                }
-            }
+    /// What btdt has to reach in a row, and whether it did.
+    fn target(&self, row: &Row) -> (String, String) {
+        // The bound on memory is the same for every command.
+        let is_told =
+            |limit: &&Limit| !matches!(limit, Limit::Peak(_)) || row.group.is_for_memory();
+        let target: Vec<String> =
+            row.limits().filter(is_told).map(|limit| show(row, limit)).collect();
+        let what = |limit: &Limit| match limit {
+            Limit::Times(..) | Limit::Cost(_) if row.unit != Unit::Memory => "time",
+            Limit::Cache(_) | Limit::Added(_) => "size",
+            _ => "memory",
         };
-        Verdict {
-            target: parts.join(", "),
-            here: here.map_or(NOTHING.to_owned(), |cost| row.unit.show(cost)),
-            met,
-        }
+        let missed = row.limits().filter(|limit| self.exceeds(row, limit) == Some(true));
+        let missed: Vec<&str> = missed.map(what).collect();
+        let met = if !missed.is_empty() {
+            format!("**no**: {}", missed.join(", "))
+        } else if row.limits().any(|limit| self.exceeds(row, limit).is_none()) {
+            NOTHING.to_owned()
+        } else {
+            "yes".to_owned()
+        };
+        (target.join(", "), met)
+    }
+
+    /// Whether btdt exceeded a limit; `None` where there is nothing to compare.
+    fn exceeds(&self, row: &Row, limit: &Limit) -> Option<bool> {
+        let ours = self.outcome(row, "btdt")?;
+        let cost = ours.costs()?.median;
+        Some(match limit {
+            Limit::Times(factor, rival) => cost > factor * self.median(row, rival)?,
+            Limit::Cost(most) => cost > *most,
+            Limit::Cache(most) => ours.spread(CACHE)?.median > *most,
+            Limit::Added(most) => ours.spread(ADDED)?.median > *most,
+            Limit::Peak(most) => ours.spread(PEAK)?.max > *most,
+        })
     }
 
     fn details(&self) -> Vec<Vec<String>> {
-        let head = [
-            "operation",
-            "command",
-            "median",
-            "min",
-            "max",
-            "CPU",
-            "peak memory",
-            "in the cache",
-            "added",
-        ];
-        let mut table = vec![head.map(str::to_owned).to_vec()];
-        for outcome in self.rows().flat_map(|row| {
-            let of_row = move |outcome: &&Outcome| outcome.row == row;
-            self.outcomes.iter().filter(of_row)
-        }) {
-            let Some(cost) = outcome.costs() else { continue };
-            let show = |cost| outcome.row.unit.show(cost);
-            let cpu = outcome.samples.iter().map(|sample| sample.usage.cpu);
-            let cpu = Spread::of_times(cpu).map_or(0.0, |spread| spread.median);
-            let size = |field: fn(&Sample) -> Option<u64>| {
-                median_bytes(outcome, field).map_or(NOTHING.to_owned(), numbers::bytes)
-            };
-            table.push(vec![
-                outcome.row.title.to_owned(),
-                outcome.tool.title().to_owned(),
-                show(cost.median),
-                show(cost.min),
-                show(cost.max),
-                numbers::seconds(cpu),
-                peak(outcome).map_or(NOTHING.into(), numbers::bytes),
-                size(|sample| sample.cache),
-                size(|sample| sample.added),
-            ]);
+        let head = "operation,command,median,min,max,CPU,peak memory,in the cache,added";
+        let mut table = vec![head.split(',').map(str::to_owned).collect()];
+        for row in self.rows() {
+            for outcome in self.outcomes.iter().filter(|outcome| outcome.row == row) {
+                let Some(cost) = outcome.costs() else { continue };
+                let mut cells = vec![row.title.to_owned(), outcome.contestant.to_owned()];
+                cells.extend([cost.median, cost.min, cost.max].map(|cost| row.unit.show(cost)));
+                let cpu = outcome.spread(|sample| Some(sample.cpu));
+                cells.push(cpu.map_or(NOTHING.into(), |cpu| figures::seconds(cpu.median)));
+                cells.push(peak(outcome));
+                cells.extend([median_bytes(outcome, CACHE), median_bytes(outcome, ADDED)]);
+                table.push(cells);
+            }
         }
         table
     }
 
     /// What each rival loses, and where it failed.
     fn losses(&self) -> Vec<String> {
-        let mut lost: BTreeMap<Tool, BTreeSet<&str>> = BTreeMap::new();
+        let mut lost: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         let mut lines = Vec::new();
         for outcome in self.outcomes {
-            if !outcome.lost.is_empty() {
-                lost.entry(outcome.tool).or_default().extend(&outcome.lost);
-            }
+            lost.entry(outcome.contestant).or_default().extend(&outcome.lost);
             if let Some(failure) = &outcome.failure {
-                let (tool, row) = (outcome.tool.title(), outcome.row.name);
+                let (name, row) = (outcome.contestant, outcome.row.name);
                 let failure: String = failure.chars().take(FAILURE_LENGTH).collect();
-                lines.push(format!("{tool} failed in {row}: {failure}"));
+                lines.push(format!("{name} failed in {row}: {failure}"));
             }
         }
-        let line = |(tool, what): (Tool, BTreeSet<&str>)| {
-            let what: Vec<&str> = what.into_iter().collect();
-            format!("{}: {}", tool.title(), what.join(", "))
+        lost.retain(|_, what| !what.is_empty());
+        let line = |(name, what): (&str, BTreeSet<&str>)| {
+            format!("{name}: {}", what.into_iter().collect::<Vec<_>>().join(", "))
         };
         lines.extend(lost.into_iter().map(line));
         lines
     }
 }
 
-/// In which respects btdt did not reach its target, `most` being what it may cost on this machine.
-fn missed(ours: &Outcome, row: &Row, most: Option<f64>) -> Vec<&'static str> {
-    let above = |value: Option<u64>, limit: Option<u64>| {
-        value.zip(limit).is_some_and(|(value, limit)| value > limit)
-    };
-    let mut missed = Vec::new();
-    let cost = ours.costs().map(|cost| cost.median);
-    if cost.zip(most).is_some_and(|(cost, most)| cost > most) {
-        missed.push(if row.unit == Unit::Memory { "memory" } else { "time" });
+fn show(row: &Row, limit: &Limit) -> String {
+    match limit {
+        // As the figures: seconds for one request are shown as requests per second.
+        Limit::Times(factor, rival)
+            if matches!(row.unit, Unit::RequestsPerSecond | Unit::BytesPerSecond) =>
+        {
+            format!("{:.1}x {rival}", 1.0 / factor)
+        }
+        Limit::Times(factor, rival) => format!("{factor}x {rival}"),
+        Limit::Cost(most) => row.unit.show(*most),
+        Limit::Cache(most) => figures::bytes(*most),
+        Limit::Added(most) => format!("+{}", figures::bytes(*most)),
+        Limit::Peak(most) => format!("{} of memory", figures::bytes(*most)),
     }
-    let cache = median_bytes(ours, |sample| sample.cache);
-    let added = median_bytes(ours, |sample| sample.added);
-    if above(cache, row.target.cache) || above(added, row.target.added) {
-        missed.push("size");
-    }
-    if above(peak(ours), row.target.peak) {
-        missed.push("memory");
-    }
-    missed
 }
 
-/// The time, and the size where the row has a target for one.
-fn result(outcome: &Outcome, row: &Row) -> String {
+/// The cost, and the size where the row has a limit for one.
+fn result(outcome: &Outcome) -> String {
     let Some(cost) = outcome.costs() else {
         return "failed".to_owned();
     };
-    let mut text = row.unit.show(cost.median);
-    let size = |field: fn(&Sample) -> Option<u64>| {
-        median_bytes(outcome, field).map_or(NOTHING.to_owned(), numbers::bytes)
-    };
-    if row.target.cache.is_some() {
-        let _ = write!(text, ", {}", size(|sample| sample.cache));
+    let mut parts = vec![outcome.row.unit.show(cost.median)];
+    for limit in outcome.row.limits() {
+        match limit {
+            Limit::Cache(_) => parts.push(median_bytes(outcome, CACHE)),
+            Limit::Added(_) => parts.push(format!("+{}", median_bytes(outcome, ADDED))),
+            Limit::Peak(_) if outcome.row.group.is_for_memory() => parts.push(peak(outcome)),
+            _ => {}
+        }
     }
-    if row.target.added.is_some() {
-        let _ = write!(text, ", +{}", size(|sample| sample.added));
-    }
-    if row.group.is_for_memory() {
-        let _ = write!(text, ", {}", peak(outcome).map_or(NOTHING.into(), numbers::bytes));
-    }
-    text
+    parts.join(", ")
 }
 
-fn median_bytes(outcome: &Outcome, field: impl Fn(&Sample) -> Option<u64>) -> Option<u64> {
-    let values = outcome.samples.iter().filter_map(field);
-    Spread::of(values.map(|value| value as f64)).map(|spread| spread.median as u64)
+fn median_bytes(outcome: &Outcome, figure: Figure) -> String {
+    outcome.spread(figure).map_or(NOTHING.to_owned(), |spread| figures::bytes(spread.median))
 }
 
-/// The largest of all runs: a bound is for every run.
-fn peak(outcome: &Outcome) -> Option<u64> {
-    outcome.samples.iter().map(|sample| sample.usage.peak).max()
+/// The largest of all runs: a limit is for every run.
+fn peak(outcome: &Outcome) -> String {
+    outcome.spread(PEAK).map_or(NOTHING.to_owned(), |spread| figures::bytes(spread.max))
 }
 
 fn list(text: &mut String, title: &str, lines: &[String]) {
     if !lines.is_empty() {
-        let _ = writeln!(text, "{title}:\n");
-        for line in lines {
-            let _ = writeln!(text, "- {line}");
-        }
-        text.push('\n');
+        let _ = writeln!(text, "{title}:\n\n- {}\n", lines.join("\n- "));
     }
 }
 
@@ -282,9 +243,6 @@ fn table(rows: &[Vec<String>]) -> String {
 }
 
 /// Puts the text between the markers of a file and leaves the rest of it alone.
-///
-/// # Errors
-/// When the file can't be read or written, or has no markers.
 pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     let page =
         fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))?;
@@ -294,77 +252,66 @@ pub(super) fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 fn replaced(page: &str, text: &str) -> Option<String> {
-    let begin = page.find(BEGIN)? + BEGIN.len();
-    let end = begin + page[begin..].find(END)?;
-    Some(format!("{}\n\n{text}\n{}", &page[..begin], &page[end..]))
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::measure::Usage;
-    use std::time::Duration;
 
-    fn outcome(name: &str, tool: Tool, millis: &[u64], cache: Option<u64>) -> Outcome {
-        let row = rows::ALL.iter().find(|row| row.name == name).unwrap();
-        let sample = |millis: &u64| Sample {
-            usage: Usage {
-                wall: Duration::from_millis(*millis),
-                cpu: Duration::from_millis(1),
-                peak: 1_000_000,
-            },
+    fn outcome(
+        name: &str,
+        contestant: &'static str,
+        seconds: &[f64],
+        cache: Option<f64>,
+    ) -> Outcome {
+        let row = ROWS.iter().find(|row| row.name == name).unwrap();
+        let sample = |seconds: &f64| Sample {
+            wall: *seconds,
+            cpu: 0.001,
+            peak: Some(1e6),
             cache,
             added: cache,
-            work: None,
+            ..Sample::default()
         };
-        Outcome {
-            row,
-            tool,
-            samples: millis.iter().map(sample).collect(),
-            lost: BTreeSet::new(),
-            failure: None,
-        }
+        let samples = seconds.iter().map(sample).collect();
+        Outcome { samples, ..Outcome::new(row, contestant) }
     }
 
-    fn verdict(outcomes: &[Outcome]) -> Verdict {
-        let report = Report {
+    fn report(outcomes: &[Outcome]) -> Report<'_> {
+        Report {
             outcomes,
-            missing: &[],
-            machine: Vec::new(),
-            versions: Vec::new(),
-            trees: Vec::new(),
-            runs: 1,
-        };
-        report.verdict(outcomes[0].row)
-    }
-
-    #[test]
-    fn the_target_is_scaled_by_the_rivals_of_the_same_run() {
-        // The rival is twice as slow as where the target of 1.2 s was set.
-        let rival = || outcome("store", Tool::TarZstd, &[4260], Some(1));
-        let ours = |millis, cache| outcome("store", Tool::Ours, &[millis], Some(cache));
-        let met = verdict(&[ours(2300, 1), rival()]);
-        assert_eq!((met.met.as_str(), met.here.as_str()), ("yes", "2.40 s"));
-        assert_eq!(verdict(&[ours(2500, 1), rival()]).met, "**no**: time");
-        assert_eq!(verdict(&[ours(1000, 200_000_000), rival()]).met, "**no**: size");
-        assert_eq!(verdict(&[rival()]).met, NOTHING);
-    }
-
-    #[test]
-    fn the_text_names_what_was_measured_and_what_was_not() {
-        let mut lossy = outcome("restore", Tool::Tar, &[850], None);
-        lossy.lost.insert("mode");
-        let outcomes = [outcome("restore", Tool::Ours, &[400, 500, 425], None), lossy];
-        let report = Report {
-            outcomes: &outcomes,
-            missing: &[(Tool::Restic, "restic is not installed".to_owned())],
+            missing: vec!["restic: it is not installed".to_owned()],
             machine: vec!["a machine".to_owned()],
             versions: vec!["tar 1".to_owned()],
             trees: Vec::new(),
             runs: 3,
-        };
-        let text = report.text();
-        for part in ["a machine", "tar 1", "restic is not", "0.85 s (2.0x)", "- tar: mode"] {
+        }
+    }
+
+    #[test]
+    fn the_target_depends_on_a_rival_in_the_same_run() {
+        let rival = || outcome("store", "tar+zstd", &[4.0], Some(1.0));
+        let ours = |seconds, cache| outcome("store", "btdt", &[seconds], Some(cache));
+        let target = |outcomes: &[Outcome]| report(outcomes).target(outcomes[0].row);
+        let (told, met) = target(&[ours(2.9, 1.0), rival()]);
+        assert_eq!((told.as_str(), met.as_str()), ("0.75x tar+zstd, 135 MB", "yes"));
+        assert_eq!(target(&[ours(3.1, 1.0), rival()]).1, "**no**: time");
+        assert_eq!(target(&[ours(1.0, 200e6), rival()]).1, "**no**: size");
+        assert_eq!(target(&[rival()]).1, NOTHING);
+        let small = ROWS.iter().find(|row| row.name == "server-small").unwrap();
+        assert_eq!(report(&[]).target(small).0, "20.0x btdt-0.4.4");
+    }
+
+    #[test]
+    fn the_text_names_what_was_measured_and_what_was_not() {
+        let mut lossy = outcome("restore", "tar", &[0.85], None);
+        lossy.lost.insert("mode");
+        let outcomes = [outcome("restore", "btdt", &[0.400, 0.500, 0.425], None), lossy];
+        let text = report(&outcomes).text();
+        for part in ["a machine", "tar 1", "restic: it is not", "0.85 s (2.00x)", "- tar: mode"] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
         assert!(text.lines().all(|line| line == line.trim_end()), "{text}");

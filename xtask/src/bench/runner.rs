@@ -1,384 +1,268 @@
-//! Runs the commands of the rows in alternation, in fresh directories, and checks what they
-//! restored.
+//! Takes the contestants through the rows in alternation, and checks what they restored.
 
-use super::check::{self, Differences, Extras};
-use super::files;
-use super::load::Work;
-use super::measure::{self, Invocation, Usage};
-use super::numbers::Spread;
-use super::rows::{Group, Row, Step, Unit};
+use super::compare_trees::{self, Entries};
+use super::contestants::Contestant;
+use super::directories;
+use super::figures;
+use super::installed_contestants::Entrant;
+use super::measure_command;
+use super::node_modules;
+use super::row_table::{Group, ROWS, Row, Step, Unit};
+use super::sample::{Outcome, Sample};
 use super::scratch::Scratch;
-use super::tools::{Tool, Toolbox};
-use super::trees::{Generated, NodeTrees};
-use anyhow::{Context, Result, bail};
-use std::collections::BTreeSet;
+use super::server_load::{Secrets, Server};
+use crate::process;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-/// The tree that was stored first, and the one with bumped packages.
-const KEY: &str = "base";
-const BUMPED_KEY: &str = "bumped";
-
-/// A process of milliseconds is measured this many times more often.
-const HASH_FACTOR: usize = 5;
-
-/// One measured run.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    pub(super) usage: Usage,
-    /// Bytes in the cache afterwards, for a store.
-    pub(super) cache: Option<u64>,
-    /// Bytes that the cache grew by, for a store.
-    pub(super) added: Option<u64>,
-    /// What a server did meanwhile.
-    pub(super) work: Option<Work>,
-}
-
-impl Sample {
-    /// What is compared in a row of this unit: less is better.
-    pub(super) fn cost(&self, unit: Unit) -> f64 {
-        let wall = self.usage.wall.as_secs_f64();
-        let work = self.work.unwrap_or_default();
-        match unit {
-            Unit::Seconds => wall,
-            Unit::Requests => wall / work.requests as f64,
-            Unit::Bytes => wall / work.bytes as f64,
-            Unit::Memory => self.usage.peak as f64,
-        }
-    }
-}
-
-/// All runs of one tool in one row.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) row: &'static Row,
-    pub(super) tool: Tool,
-    pub(super) samples: Vec<Sample>,
-    /// What was not restored as it had been stored.
-    pub(super) lost: BTreeSet<&'static str>,
-    /// Why a rival did not get through, without the command line.
-    pub(super) failure: Option<String>,
-}
-
-impl Outcome {
-    fn new(row: &'static Row, tool: Tool) -> Self {
-        Self { row, tool, samples: Vec::new(), lost: BTreeSet::new(), failure: None }
-    }
-
-    /// Median, smallest and largest cost of the runs.
-    pub(super) fn costs(&self) -> Option<Spread> {
-        Spread::of(self.samples.iter().map(|sample| sample.cost(self.row.unit)))
-    }
-
-    /// Takes in the result of a run; a failure of btdt itself ends the bench.
-    fn take(
-        &mut self,
-        result: Result<(Sample, Option<Differences>)>,
-        recorded: bool,
-    ) -> Result<()> {
-        let context = || format!("row {}, {}", self.row.name, self.tool.title());
-        match result {
-            Ok((sample, differences)) => {
-                if let Some(differences) = differences.filter(|found| !found.none()) {
-                    // What WASI does not have cannot be restored under it.
-                    let excused = self.tool != Tool::Ours && !differences.damage();
-                    if self.tool.is_ours() && !excused {
-                        bail!("{}: restored wrong: {differences}", context());
-                    }
-                    if differences.damage() && self.lost.is_empty() {
-                        println!("  note: {}: {differences}", context());
-                    }
-                    self.lost.extend(differences.summary());
-                }
-                if recorded {
-                    self.samples.push(sample);
-                }
-                Ok(())
-            }
-            Err(error) if self.tool.is_ours() => Err(error).with_context(context),
-            Err(error) => {
-                println!("  note: {}: {error:#}", context());
-                self.failure = Some(error.root_cause().to_string());
-                Ok(())
-            }
-        }
-    }
-}
+/// A process of a few milliseconds is measured this many times in each run.
+const HASH_RUNS: usize = 5;
+/// Seconds of requests before a server is measured.
+const WARM_UP: u32 = 1;
 
 /// Measures the rows of one group.
 pub(super) struct Runner<'a> {
-    pub(super) tools: &'a Toolbox,
+    pub(super) workspace: &'a Workspace,
     pub(super) scratch: &'a Scratch,
-    pub(super) runs: usize,
+    pub(super) runs: u32,
+}
+
+/// Where one contestant works for the length of one run.
+struct Place<'a> {
+    entrant: &'a Entrant,
+    directory: PathBuf,
+    cache: PathBuf,
+    destination: PathBuf,
+    /// In rows about servers.
+    secrets: Option<&'a Secrets>,
 }
 
 impl Runner<'_> {
-    pub(super) fn hash(&self, row: &'static Row) -> Result<Vec<Outcome>> {
-        let file = self.scratch.path("small.txt");
-        fs::write(&file, [b'x'; 1024])?;
-        self.check_hash(&file)?;
-        self.alternate(row, self.runs * HASH_FACTOR, true, |tool| {
-            let usage = self.measure(&self.tools.hash(tool, &file))?;
-            Ok((Sample::plain(usage), None))
-        })
-    }
-
-    /// One run of each tool after the other, so that a disturbance meets them all.
-    pub(super) fn alternate(
-        &self,
-        row: &'static Row,
-        runs: usize,
-        warm_up: bool,
-        mut run: impl FnMut(Tool) -> Result<(Sample, Option<Differences>)>,
-    ) -> Result<Vec<Outcome>> {
-        println!("{}", row.title);
-        let mut outcomes = self.outcomes(row);
-        for round in usize::from(!warm_up)..=runs {
-            for outcome in outcomes.iter_mut().filter(|outcome| outcome.failure.is_none()) {
-                outcome.take(run(outcome.tool), round > 0)?;
+    /// Makes the trees of a group, and describes those from npm.
+    pub(super) fn make_trees(&self, group: Group) -> Result<Vec<String>> {
+        let base = self.scratch.path("base");
+        match group {
+            Group::SmallFile => fs::write(base, [b'x'; 1024])?,
+            Group::Generated(tree) | Group::PeakMemory(tree) => tree.make(&base)?,
+            Group::NodeModules | Group::Server => {
+                fs::write(self.scratch.fresh("small")?.join("file"), "small")?;
+                return ["base", "bumped"]
+                    .map(|name| self.node_modules(name))
+                    .into_iter()
+                    .collect();
             }
         }
-        show(&outcomes);
+        Ok(Vec::new())
+    }
+
+    fn node_modules(&self, name: &str) -> Result<String> {
+        let kept = node_modules::make(self.workspace, name)?;
+        directories::copy(&kept, &self.scratch.path(name))?;
+        let totals = directories::totals(&kept)?;
+        let (files, bytes) = (figures::count(totals.files), figures::bytes(totals.bytes as f64));
+        Ok(format!("node_modules ({name}): {files} files, {bytes}"))
+    }
+
+    /// Measures rows of one group, in which all contestants are measured that take part.
+    pub(super) fn run(
+        &self,
+        rows: &[&'static Row],
+        mut entrants: Vec<&Entrant>,
+    ) -> Result<Vec<Outcome>> {
+        let group = rows[0].group;
+        let mut secrets = None;
+        if group == Group::Server {
+            secrets = Some(Secrets::make(&entrants[0].program, &self.scratch.fresh("secrets")?)?);
+            // Contestants that are no btdt have none; the server of an old one may be missing.
+            entrants.retain(|entrant| entrant.server().is_file());
+        }
+        let original = match group {
+            Group::SmallFile => Entries::new(),
+            _ => compare_trees::read(&self.scratch.path("base"))?,
+        };
+        let mut outcomes = Vec::new();
+        for row in rows {
+            let measured = entrants.iter().filter(|entrant| row.measures(entrant.name()));
+            outcomes.extend(measured.map(|entrant| Outcome::new(row, entrant.name())));
+        }
+        let rounds = if group.is_for_memory() { 1..=1 } else { 0..=self.runs };
+        for round in rounds {
+            // Back and forth, so that no contestant always runs after the same other one.
+            entrants.reverse();
+            for entrant in &entrants {
+                let directory = self.scratch.fresh("run")?;
+                let place = Place {
+                    entrant,
+                    cache: directory.join("cache"),
+                    destination: directory.join("destination"),
+                    directory,
+                    secrets: secrets.as_ref(),
+                };
+                self.run_contestant(&place, rows, &original, &mut outcomes, round > 0)?;
+                directories::remove(&place.directory)?;
+            }
+        }
+        for outcome in &outcomes {
+            if let Some(spread) = outcome.costs() {
+                let (row, cost) = (outcome.row, outcome.row.unit.show(spread.median));
+                println!("  {:<22} {:<12} {cost:>10}", row.name, outcome.contestant);
+            }
+        }
         Ok(outcomes)
     }
 
-    fn outcomes(&self, row: &'static Row) -> Vec<Outcome> {
-        let available = row.tools.iter().copied().filter(|tool| self.tools.has(*tool));
-        available.map(|tool| Outcome::new(row, tool)).collect()
-    }
-
-    pub(super) fn measure(&self, invocation: &Invocation) -> Result<Usage> {
-        self.scratch.settle()?;
-        measure::measure(invocation, &self.scratch.path(""))
-    }
-
-    /// `btdt hash` must agree with `sha256sum`.
-    fn check_hash(&self, file: &Path) -> Result<()> {
-        if self.tools.has(Tool::Ours) && self.tools.has(Tool::Sha256sum) {
-            let digest = |tool| {
-                let text = crate::process::capture(&mut self.tools.hash(tool, file).command())?;
-                Ok::<_, anyhow::Error>(text.split_whitespace().next().map(str::to_owned))
-            };
-            let (ours, expected) = (digest(Tool::Ours)?, digest(Tool::Sha256sum)?);
-            if ours != expected {
-                bail!("btdt hash says {ours:?}, sha256sum {expected:?}");
-            }
-        }
-        Ok(())
-    }
-
-    /// Stores a tree into an empty cache of the run's own, or into one that is there.
-    fn store(
+    /// One contestant, with a new cache, once through all rows, up to one in which it fails.
+    fn run_contestant(
         &self,
-        tool: Tool,
-        tree: &Path,
-        cache: &Path,
-        key: &str,
-        previous: Option<&str>,
-    ) -> Result<Sample> {
-        let before = files::totals(cache)?.bytes;
-        let invocation = self.tools.store(tool, tree, cache, key, previous);
-        let usage = self.measure(&invocation)?;
-        let after = files::totals(cache)?.bytes;
-        Ok(Sample {
-            usage,
-            cache: Some(after),
-            added: Some(after.saturating_sub(before)),
-            work: None,
-        })
-    }
-}
-
-impl Sample {
-    pub(super) fn plain(usage: Usage) -> Self {
-        Self { usage, cache: None, added: None, work: None }
-    }
-
-    /// Of a server at work.
-    pub(super) fn work(usage: Usage, work: Work) -> Self {
-        Self { work: Some(work), ..Self::plain(usage) }
-    }
-
-    /// Of memory alone, in bytes.
-    pub(super) fn memory(peak: u64) -> Self {
-        Self::plain(Usage { wall: Duration::ZERO, cpu: Duration::ZERO, peak })
-    }
-}
-
-/// The rows about `node_modules`, with one filled cache for each tool.
-pub(super) struct NodeRunner<'a> {
-    runner: &'a Runner<'a>,
-    base: PathBuf,
-    bumped: PathBuf,
-}
-
-impl<'a> NodeRunner<'a> {
-    /// Copies the kept trees to where they are measured.
-    pub(super) fn new(runner: &'a Runner<'a>, kept: &NodeTrees) -> Result<Self> {
-        let base = runner.scratch.path("base");
-        let bumped = runner.scratch.path("bumped");
-        files::copy(&kept.base, &base)?;
-        files::copy(&kept.bumped, &bumped)?;
-        Ok(Self { runner, base, bumped })
-    }
-
-    pub(super) fn row(&self, row: &'static Row) -> Result<Vec<Outcome>> {
-        if row.step != Step::Store {
-            for tool in row.tools.iter().filter(|tool| self.runner.tools.has(**tool)) {
-                self.fill_cache(*tool)?;
+        place: &Place,
+        rows: &[&'static Row],
+        original: &Entries,
+        outcomes: &mut [Outcome],
+        is_recorded: bool,
+    ) -> Result<()> {
+        let name = place.entrant.name();
+        fs::create_dir(&place.cache)?;
+        let init = place.entrant.contestant.init;
+        if !init.is_empty() {
+            measure_command::run(&self.line(place, init, "", None))?;
+        }
+        for row in needed(rows, name) {
+            println!("{} ({name})", row.title);
+            let mut unlisted = Outcome::new(row, name);
+            let mut found = outcomes.iter_mut();
+            let outcome = found.find(|outcome| outcome.row == row && outcome.contestant == name);
+            let outcome = outcome.unwrap_or(&mut unlisted);
+            if outcome.failure.is_some() {
+                break;
             }
-        }
-        self.runner.alternate(row, self.runner.runs, true, |tool| {
-            let place = self.runner.scratch.fresh("run")?;
-            let result = self.step(row.step, tool, &place);
-            files::remove(&place)?;
-            result
-        })
-    }
-
-    fn filled_cache(&self, tool: Tool) -> PathBuf {
-        self.runner.scratch.path(&format!("filled-{}", tool.name()))
-    }
-
-    /// Makes the cache that has the base tree, unless an earlier row did.
-    fn fill_cache(&self, tool: Tool) -> Result<()> {
-        let cache = self.filled_cache(tool);
-        if cache.exists() {
-            return Ok(());
-        }
-        let tools = self.runner.tools;
-        tools.make_cache(tool, &cache)?;
-        let store = |tree, key| {
-            let invocation = tools.store(tool, tree, &cache, key, None);
-            measure::measure(&invocation, &self.runner.scratch.path(""))
-        };
-        store(&self.base, KEY)?;
-        if tool == Tool::Git {
-            // It can only go from one state to another that it knows.
-            store(&self.bumped, BUMPED_KEY)?;
+            let result = self.run_row(place, row, original);
+            if !outcome.take(place.entrant, result, is_recorded)? {
+                break;
+            }
         }
         Ok(())
     }
 
-    fn step(&self, step: Step, tool: Tool, place: &Path) -> Result<(Sample, Option<Differences>)> {
-        let runner = self.runner;
-        let cache = place.join("cache");
-        let destination = place.join("node_modules");
-        match step {
-            Step::Hash
-            | Step::SmallRequests
-            | Step::Archive
-            | Step::Chunks
-            | Step::MemoryIdle
-            | Step::MemoryTransfers => bail!("{step:?} is no step of node_modules"),
-            Step::Store => {
-                runner.tools.make_cache(tool, &cache)?;
-                Ok((runner.store(tool, &self.base, &cache, KEY, None)?, None))
+    fn run_row(&self, place: &Place, row: &Row, original: &Entries) -> Result<Sample> {
+        let Contestant { store, restore, hash, .. } = place.entrant.contestant;
+        let server = place.start_server()?;
+        let line = |template, key| self.line(place, template, key, server.as_ref());
+        let measure = |line: &str| measure_command::measure(line, self.scratch);
+        match row.step {
+            Step::Hash => {
+                measure_command::measure_short(&line(hash, "base"), HASH_RUNS, self.scratch)
             }
-            Step::StoreAgain => {
-                files::copy(&self.filled_cache(tool), &cache)?;
-                let sample = runner.store(tool, &self.bumped, &cache, BUMPED_KEY, Some(KEY))?;
-                Ok((sample, None))
+            Step::Store(key) => {
+                let before = directories::totals(&place.cache)?.bytes;
+                let sample = measure(&line(store, key))?;
+                let after = directories::totals(&place.cache)?.bytes;
+                let added = after.saturating_sub(before);
+                Ok(Sample { cache: Some(after as f64), added: Some(added as f64), ..sample })
             }
-            Step::Restore => self.restore(tool, &destination, Extras::Count),
-            Step::RestoreOverIdentical => {
-                files::copy(&self.base, &destination)?;
-                let cache = self.filled_cache(tool);
-                runner.tools.announce(tool, &cache, KEY, &destination)?;
-                self.restore(tool, &destination, Extras::Count)
+            Step::Restore => {
+                place.empty_destination()?;
+                let sample = measure(&line(restore, "base"))?;
+                let differences = compare_trees::compare(original, &place.destination, false)?;
+                Ok(Sample { differences, ..sample })
             }
-            Step::RestoreOverDifferent => {
-                files::copy(&self.bumped, &destination)?;
-                let cache = self.filled_cache(tool);
-                runner.tools.announce(tool, &cache, BUMPED_KEY, &destination)?;
+            Step::RestoreOver(other) => {
+                place.empty_destination()?;
+                measure_command::run(&line(restore, other))?;
+                let sample = measure(&line(restore, "base"))?;
                 // What only the other tree has stays, unless a tool is told otherwise.
-                self.restore(tool, &destination, Extras::Allow)
+                let may_have_more = other != "base";
+                let differences =
+                    compare_trees::compare(original, &place.destination, may_have_more)?;
+                Ok(Sample { differences, ..sample })
             }
-        }
-    }
-
-    fn restore(
-        &self,
-        tool: Tool,
-        destination: &Path,
-        extras: Extras,
-    ) -> Result<(Sample, Option<Differences>)> {
-        let tools = self.runner.tools;
-        let invocation = tools.restore(tool, &self.filled_cache(tool), KEY, destination);
-        let usage = self.runner.measure(&invocation)?;
-        let differences = check::compare(&self.base, destination, extras)?;
-        Ok((Sample::plain(usage), Some(differences)))
-    }
-}
-
-/// The rows about a generated tree: each tool in turn stores it and restores it again, so that
-/// only one cache and one destination exist at a time.
-pub(super) fn generated(
-    runner: &Runner<'_>,
-    tree: Generated,
-    store: &'static Row,
-    restore: &'static Row,
-) -> Result<Vec<Outcome>> {
-    println!("{}, {}", store.title, restore.title);
-    let root = runner.scratch.path("generated");
-    tree.make(&root)?;
-    let once = matches!(store.group, Group::Memory(_));
-    let runs = if once { 1 } else { runner.runs };
-    let mut stores = runner.outcomes(store);
-    let mut restores = runner.outcomes(restore);
-    for round in usize::from(once)..=runs {
-        for (stored, restored) in stores.iter_mut().zip(&mut restores) {
-            if stored.failure.is_none() && restored.failure.is_none() {
-                let place = runner.scratch.fresh("run")?;
-                let results = store_and_restore(runner, stored.tool, &root, &place);
-                files::remove(&place)?;
-                stored.take(results.0.map(|sample| (sample, None)), round > 0)?;
-                if let Some(result) = results.1 {
-                    restored.take(result, round > 0)?;
+            Step::StartServer => server.context("a row without a server")?.memory(),
+            Step::GetEntry(_, connections, seconds) | Step::GetChunks(connections, seconds) => {
+                let server = server.context("a row without a server")?;
+                let paths = place.directory.join("paths");
+                fs::write(&paths, place.request_paths(row.step)?)?;
+                let script = self.workspace.root().join("xtask/bench/requests.lua");
+                if row.unit != Unit::Memory {
+                    server.load(&script, &paths, connections, WARM_UP)?;
                 }
+                server.load(&script, &paths, connections, seconds)
             }
         }
     }
-    files::remove(&root)?;
-    show(&stores);
-    show(&restores);
-    stores.extend(restores);
-    Ok(stores)
-}
 
-type Restored = Option<Result<(Sample, Option<Differences>)>>;
-
-fn store_and_restore(
-    runner: &Runner<'_>,
-    tool: Tool,
-    tree: &Path,
-    place: &Path,
-) -> (Result<Sample>, Restored) {
-    let cache = place.join("cache");
-    let stored = runner
-        .tools
-        .make_cache(tool, &cache)
-        .and_then(|()| runner.store(tool, tree, &cache, KEY, None));
-    if stored.is_err() {
-        return (stored, None);
-    }
-    let restore = || {
-        let destination = place.join("destination");
-        let usage = runner.measure(&runner.tools.restore(tool, &cache, KEY, &destination))?;
-        let differences = check::compare(tree, &destination, Extras::Count)?;
-        Ok((Sample::plain(usage), Some(differences)))
-    };
-    (stored, Some(restore()))
-}
-
-/// The medians of a row, while the others are still to come.
-fn show(outcomes: &[Outcome]) {
-    for outcome in outcomes {
-        if let Some(spread) = outcome.costs() {
-            let name = outcome.tool.title();
-            let step = format!("{:?}", outcome.row.step);
-            println!("  {name:<14} {:>8}  ({step})", outcome.row.unit.show(spread.median));
+    /// The command line of a contestant, for its cache or for that of its server.
+    fn line(&self, place: &Place, template: &str, key: &str, server: Option<&Server>) -> String {
+        let cache = server.map_or(place.cache.clone(), |server| server.url().into());
+        let values = [
+            ("program", place.entrant.program.as_path()),
+            ("tree", &self.scratch.path(key)),
+            ("cache", &cache),
+            ("key", Path::new(key)),
+            ("to", &place.destination),
+        ];
+        let mut line = measure_command::shell_line(template, &values);
+        if let Some(secrets) = place.secrets {
+            line.push_str(" -a ");
+            line.push_str(&process::quote(secrets.token_file.as_os_str()));
         }
+        line
+    }
+}
+
+impl<'a> Place<'a> {
+    fn start_server(&self) -> Result<Option<Server<'a>>> {
+        let start =
+            |secrets| Server::start(&self.entrant.server(), &self.cache, secrets, &self.directory);
+        self.secrets.map(start).transpose()
+    }
+
+    fn empty_destination(&self) -> Result<()> {
+        directories::remove(&self.destination)?;
+        Ok(fs::create_dir(&self.destination)?)
+    }
+
+    /// A line for each path that is requested, relative to that of the cache.
+    fn request_paths(&self, step: Step) -> Result<String> {
+        if let Step::GetEntry(key, ..) = step {
+            return Ok(format!("?key={key}\n"));
+        }
+        let mut paths = String::new();
+        directories::for_each(&self.cache.join("chunks"), &mut |path, metadata| {
+            let name = path.file_name().filter(|_| metadata.is_file());
+            paths.extend(name.map(|name| format!("/chunks/{}\n", name.display())));
+            Ok(())
+        })?;
+        Ok(paths)
+    }
+}
+
+/// The rows that a contestant has to go through: those that are measured, and those that they need.
+fn needed(measured: &[&'static Row], contestant: &str) -> Vec<&'static Row> {
+    let mut needed: Vec<&Row> = Vec::new();
+    for row in ROWS.iter().rev().filter(|row| row.group == measured[0].group) {
+        let is_measured = measured.contains(&row) && row.measures(contestant);
+        if is_measured || needed.iter().any(|later| later.after == row.name) {
+            needed.push(row);
+        }
+    }
+    needed.reverse();
+    needed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_brings_along_what_it_needs() {
+        let names = |only: &str, contestant| {
+            let measured: Vec<&Row> = ROWS.iter().filter(|row| row.name == only).collect();
+            needed(&measured, contestant).iter().map(|row| row.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("store", "tar"), ["store"]);
+        let rows = ["store", "store-again", "restore-different"];
+        assert_eq!(names("restore-different", "git"), rows);
+        assert!(names("restore-different", "restic").is_empty());
     }
 }
