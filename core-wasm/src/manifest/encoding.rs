@@ -8,15 +8,11 @@
 use super::builder::Builder;
 use super::model::{ChunkRef, Content, Extent, Manifest, ManifestFault, Node};
 use btdt_ports::{Digest, Timestamp};
-use cbor4ii::core::dec::Read as _;
-use cbor4ii::core::utils::SliceReader;
-use cbor4ii::serde::Deserializer;
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::ser::{SerializeMap, SerializeSeq};
-use serde::{Deserialize, Deserializer as AnyDeserializer, Serialize, Serializer};
-use serde_bytes::Bytes;
-use std::cell::Cell;
-use std::fmt;
+use cbor4ii::core::dec::{self, Decode, IgnoredAny, Read as _};
+use cbor4ii::core::enc::{self, Encode as _};
+use cbor4ii::core::types::{Array, Bytes, Map, Null};
+use cbor4ii::core::utils::{BufWriter, SliceReader};
+use std::collections::TryReserveError;
 
 const FORMAT: &str = "btdt manifest";
 const VERSION: u32 = 1;
@@ -36,8 +32,65 @@ const HARD_LINK: u8 = 3;
 pub fn encode(manifest: &Manifest) -> Result<Vec<u8>, ManifestFault> {
     // About 40 bytes per node: a good guess avoids growing, which doubles the peak.
     let guess = 64 + manifest.chunks.len() * 38 + manifest.nodes.len() * 32 + manifest.text.len();
-    cbor4ii::serde::to_vec(Vec::with_capacity(guess), &Encoded(manifest))
-        .map_err(|_| ManifestFault::TooLarge)
+    let mut writer = BufWriter::new(Vec::with_capacity(guess));
+    write(manifest, &mut writer).map_err(|_| ManifestFault::TooLarge)?;
+    Ok(writer.into_inner())
+}
+
+fn write(manifest: &Manifest, writer: &mut BufWriter) -> Result<(), enc::Error<TryReserveError>> {
+    let digests: Vec<u8> =
+        manifest.chunks.iter().flat_map(|chunk| *chunk.digest.as_bytes()).collect();
+    Map::bounded(5, writer)?;
+    "format".encode(writer)?;
+    FORMAT.encode(writer)?;
+    "version".encode(writer)?;
+    VERSION.encode(writer)?;
+    "digests".encode(writer)?;
+    Bytes(digests.as_slice()).encode(writer)?;
+    drop(digests);
+    "sizes".encode(writer)?;
+    Array::bounded(manifest.chunks.len(), writer)?;
+    for chunk in &manifest.chunks {
+        chunk.raw_size.encode(writer)?;
+    }
+    "entries".encode(writer)?;
+    Array::bounded(manifest.nodes.len(), writer)?;
+    for (_, node) in manifest.nodes() {
+        write_entry(&node, writer)?;
+    }
+    Ok(())
+}
+
+fn write_entry(node: &Node<'_>, writer: &mut BufWriter) -> Result<(), enc::Error<TryReserveError>> {
+    let (kind, fields) = match node.content {
+        Content::Directory => (DIRECTORY, 6),
+        Content::File(_) => (FILE, 7),
+        Content::Symlink(_) => (SYMLINK, 6),
+        Content::HardLink(_) => (HARD_LINK, 4),
+    };
+    Array::bounded(fields, writer)?;
+    kind.encode(writer)?;
+    node.parent.encode(writer)?;
+    Bytes(node.name).encode(writer)?;
+    match node.content {
+        Content::Directory | Content::File(_) => match node.mode {
+            Some(mode) => mode.encode(writer)?,
+            None => Null.encode(writer)?,
+        },
+        Content::Symlink(target) => Bytes(target).encode(writer)?,
+        Content::HardLink(target) => return target.encode(writer),
+    }
+    node.modified.seconds.encode(writer)?;
+    node.modified.nanoseconds.encode(writer)?;
+    if let Content::File(extents) = node.content {
+        Array::bounded(3 * extents.len(), writer)?;
+        for Extent { chunk, offset, length } in extents {
+            chunk.encode(writer)?;
+            offset.encode(writer)?;
+            length.encode(writer)?;
+        }
+    }
+    Ok(())
 }
 
 /// Decodes and checks a manifest.
@@ -51,300 +104,136 @@ pub fn decode_chunks(bytes: &[u8]) -> Result<Vec<ChunkRef>, ManifestFault> {
 }
 
 fn read(bytes: &[u8], entries: bool) -> Result<Builder, ManifestFault> {
-    let fault = Cell::new(ManifestFault::Malformed);
-    let mut deserializer = Deserializer::new(SliceReader::new(bytes));
-    let seed = ManifestSeed { fault: &fault, entries, most: bytes.len() / SMALLEST_ENTRY };
-    let builder = seed.deserialize(&mut deserializer).map_err(|_| fault.get())?;
-    let mut reader = deserializer.into_inner();
-    let rest = reader.fill(1).map_err(|_| ManifestFault::Malformed)?;
-    if rest.as_ref().is_empty() { Ok(builder) } else { Err(ManifestFault::Malformed) }
-}
-
-struct Encoded<'manifest>(&'manifest Manifest);
-
-impl Serialize for Encoded<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Encoded(manifest) = self;
-        let digests: Vec<u8> =
-            manifest.chunks.iter().flat_map(|chunk| *chunk.digest.as_bytes()).collect();
-        let sizes: Vec<u32> = manifest.chunks.iter().map(|chunk| chunk.raw_size).collect();
-        let mut map = serializer.serialize_map(Some(5))?;
-        map.serialize_entry("format", FORMAT)?;
-        map.serialize_entry("version", &VERSION)?;
-        map.serialize_entry("digests", Bytes::new(&digests))?;
-        map.serialize_entry("sizes", &sizes)?;
-        map.serialize_entry("entries", &EncodedNodes(manifest))?;
-        map.end()
+    let mut decoder = Decoder(SliceReader::new(bytes));
+    let mut map = Map::len(&mut decoder.0).map_err(malformed)?;
+    decoder.key(&mut map, "format")?;
+    if decoder.value::<&str>()? != FORMAT {
+        return Err(ManifestFault::Malformed);
     }
+    decoder.key(&mut map, "version")?;
+    let version: u32 = decoder.value()?;
+    if version != VERSION {
+        return Err(ManifestFault::Version(version));
+    }
+    decoder.key(&mut map, "digests")?;
+    let Bytes::<&[u8]>(digests) = decoder.value()?;
+    decoder.key(&mut map, "sizes")?;
+    let sizes: Vec<u32> = decoder.value()?;
+    if digests.len() != sizes.len() * Digest::LENGTH {
+        return Err(ManifestFault::Malformed);
+    }
+    let mut builder = Builder::new();
+    for (digest, raw_size) in digests.chunks_exact(Digest::LENGTH).zip(sizes) {
+        let digest = Digest::new(digest.try_into().map_err(|_| ManifestFault::Malformed)?);
+        builder.add_chunk(ChunkRef { digest, raw_size })?;
+    }
+    decoder.key(&mut map, "entries")?;
+    if entries {
+        let mut items = decoder.array()?;
+        // The announced length comes from outside: trust it only as far as the input can hold it.
+        builder.reserve(items.unwrap_or(0).min(bytes.len() / SMALLEST_ENTRY));
+        let mut extents = Vec::new();
+        while decoder.more(&mut items)? {
+            decoder.entry(&mut builder, &mut extents)?;
+        }
+    } else {
+        decoder.value::<IgnoredAny>()?;
+    }
+    let more = decoder.more(&mut map)?;
+    let rest = decoder.0.fill(1).map_err(|_| ManifestFault::Malformed)?;
+    if more || !rest.as_ref().is_empty() { Err(ManifestFault::Malformed) } else { Ok(builder) }
 }
 
-struct EncodedNodes<'manifest>(&'manifest Manifest);
+/// The number of items left in an array or map; `None` if a break marks its end.
+type Left = Option<usize>;
 
-impl Serialize for EncodedNodes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut sequence = serializer.serialize_seq(Some(self.0.nodes.len()))?;
-        for (_, node) in self.0.nodes() {
-            let name = Bytes::new(node.name);
-            let (parent, mode) = (node.parent, node.mode);
-            let Timestamp { seconds, nanoseconds } = node.modified;
-            match node.content {
-                Content::Directory => sequence.serialize_element(&(
-                    DIRECTORY,
-                    parent,
-                    name,
-                    mode,
-                    seconds,
-                    nanoseconds,
-                ))?,
-                Content::File(extents) => sequence.serialize_element(&(
-                    FILE,
-                    parent,
-                    name,
-                    mode,
-                    seconds,
-                    nanoseconds,
-                    EncodedExtents(extents),
-                ))?,
-                Content::Symlink(target) => sequence.serialize_element(&(
-                    SYMLINK,
-                    parent,
-                    name,
-                    Bytes::new(target),
-                    seconds,
-                    nanoseconds,
-                ))?,
-                Content::HardLink(target) => {
-                    sequence.serialize_element(&(HARD_LINK, parent, name, target))?;
-                }
+struct Decoder<'bytes>(SliceReader<'bytes>);
+
+impl<'bytes> Decoder<'bytes> {
+    fn value<T: Decode<'bytes>>(&mut self) -> Result<T, ManifestFault> {
+        T::decode(&mut self.0).map_err(malformed)
+    }
+
+    fn array(&mut self) -> Result<Left, ManifestFault> {
+        Array::len(&mut self.0).map_err(malformed)
+    }
+
+    /// Whether another item follows.
+    fn more(&mut self, left: &mut Left) -> Result<bool, ManifestFault> {
+        match left {
+            None => dec::is_break(&mut self.0).map(|ends| !ends).map_err(malformed),
+            Some(0) => Ok(false),
+            Some(left) => {
+                *left -= 1;
+                Ok(true)
             }
         }
-        sequence.end()
-    }
-}
-
-/// A flat array: chunk, offset, length, chunk, offset, length and so on.
-struct EncodedExtents<'manifest>(&'manifest [Extent]);
-
-impl Serialize for EncodedExtents<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut sequence = serializer.serialize_seq(Some(3 * self.0.len()))?;
-        for extent in self.0 {
-            sequence.serialize_element(&extent.chunk)?;
-            sequence.serialize_element(&extent.offset)?;
-            sequence.serialize_element(&extent.length)?;
-        }
-        sequence.end()
-    }
-}
-
-/// Passes the exact fault around serde, whose errors are text.
-struct ManifestSeed<'fault> {
-    fault: &'fault Cell<ManifestFault>,
-    entries: bool,
-    most: usize,
-}
-
-impl ManifestSeed<'_> {
-    fn refuse<E: serde::de::Error>(&self, fault: ManifestFault) -> E {
-        self.fault.set(fault);
-        E::custom("invalid manifest")
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for ManifestSeed<'_> {
-    type Value = Builder;
-
-    fn deserialize<D: AnyDeserializer<'de>>(self, deserializer: D) -> Result<Builder, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ManifestSeed<'_> {
-    type Value = Builder;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a manifest")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Builder, A::Error> {
-        if next::<&str, A>(&mut map, "format")? != FORMAT {
-            return Err(A::Error::custom("another format"));
-        }
-        let version: u32 = next(&mut map, "version")?;
-        if version != VERSION {
-            return Err(self.refuse(ManifestFault::Version(version)));
-        }
-        let digests: &Bytes = next(&mut map, "digests")?;
-        let sizes: Vec<u32> = next(&mut map, "sizes")?;
-        if digests.len() != sizes.len() * Digest::LENGTH {
-            return Err(A::Error::custom("digests and sizes disagree"));
-        }
-        let mut builder = Builder::new();
-        for (digest, raw_size) in digests.chunks_exact(Digest::LENGTH).zip(sizes) {
-            let digest = Digest::new(digest.try_into().map_err(A::Error::custom)?);
-            builder
-                .add_chunk(ChunkRef { digest, raw_size })
-                .map_err(|fault| self.refuse::<A::Error>(fault))?;
-        }
-        if map.next_key::<&str>()? != Some("entries") {
-            return Err(A::Error::custom("no entries"));
-        }
-        if self.entries {
-            map.next_value_seed(EntriesSeed {
-                builder: &mut builder,
-                most: self.most,
-                fault: self.fault,
-            })?;
-        } else {
-            map.next_value::<IgnoredAny>()?;
-        }
-        if map.next_key::<&str>()?.is_some() {
-            return Err(A::Error::custom("an unknown field"));
-        }
-        Ok(builder)
-    }
-}
-
-fn next<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
-    map: &mut A,
-    key: &'static str,
-) -> Result<T, A::Error> {
-    match map.next_key::<&str>()? {
-        Some(found) if found == key => map.next_value(),
-        _ => Err(A::Error::missing_field(key)),
-    }
-}
-
-struct EntriesSeed<'seed> {
-    builder: &'seed mut Builder,
-    /// Upper bound for the number of entries, from the size of the input.
-    most: usize,
-    fault: &'seed Cell<ManifestFault>,
-}
-
-impl<'de> DeserializeSeed<'de> for EntriesSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: AnyDeserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for EntriesSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the entries of a manifest")
+    fn item<T: Decode<'bytes>>(&mut self, left: &mut Left) -> Result<T, ManifestFault> {
+        if self.more(left)? { self.value() } else { Err(ManifestFault::Malformed) }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        // The announced length comes from outside: trust it only up to that bound.
-        self.builder.reserve(sequence.size_hint().unwrap_or(0).min(self.most));
-        let mut extents = Vec::new();
-        while sequence
-            .next_element_seed(EntrySeed {
-                builder: &mut *self.builder,
-                fault: self.fault,
-                extents: &mut extents,
-            })?
-            .is_some()
-        {}
-        Ok(())
-    }
-}
-
-struct EntrySeed<'seed> {
-    builder: &'seed mut Builder,
-    fault: &'seed Cell<ManifestFault>,
-    /// Reused from entry to entry.
-    extents: &'seed mut Vec<Extent>,
-}
-
-impl<'de> DeserializeSeed<'de> for EntrySeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: AnyDeserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for EntrySeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an entry of a manifest")
+    fn key(&mut self, left: &mut Left, key: &str) -> Result<(), ManifestFault> {
+        if self.item::<&str>(left)? == key { Ok(()) } else { Err(ManifestFault::Malformed) }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        let kind: u8 = field(&mut fields)?;
-        let parent: u32 = field(&mut fields)?;
-        let name: &Bytes = field(&mut fields)?;
+    fn timestamp(&mut self, left: &mut Left) -> Result<Timestamp, ManifestFault> {
+        Ok(Timestamp { seconds: self.item(left)?, nanoseconds: self.item(left)? })
+    }
+
+    /// Adds the next entry. `extents` is reused from entry to entry.
+    fn entry(
+        &mut self,
+        builder: &mut Builder,
+        extents: &mut Vec<Extent>,
+    ) -> Result<(), ManifestFault> {
+        let fields = &mut self.array()?;
+        let kind: u8 = self.item(fields)?;
+        let parent: u32 = self.item(fields)?;
+        let Bytes::<&[u8]>(name) = self.item(fields)?;
         let mut mode = None;
         let mut modified = Timestamp::default();
         let content = match kind {
             DIRECTORY | FILE => {
-                mode = field(&mut fields)?;
-                modified = timestamp(&mut fields)?;
+                mode = self.item(fields)?;
+                modified = self.timestamp(fields)?;
                 if kind == FILE {
-                    self.extents.clear();
-                    fields
-                        .next_element_seed(ExtentsSeed(&mut *self.extents))?
-                        .ok_or_else(|| A::Error::custom("no extents"))?;
-                    Content::File(self.extents)
+                    self.extents(fields, extents)?;
+                    Content::File(extents)
                 } else {
                     Content::Directory
                 }
             }
             SYMLINK => {
-                let target: &Bytes = field(&mut fields)?;
-                modified = timestamp(&mut fields)?;
+                let Bytes::<&[u8]>(target) = self.item(fields)?;
+                modified = self.timestamp(fields)?;
                 Content::Symlink(target)
             }
-            HARD_LINK => Content::HardLink(field(&mut fields)?),
-            _ => return Err(A::Error::custom("an unknown kind")),
+            HARD_LINK => Content::HardLink(self.item(fields)?),
+            _ => return Err(ManifestFault::Malformed),
         };
-        if fields.next_element::<IgnoredAny>()?.is_some() {
-            return Err(A::Error::custom("too many fields"));
+        if self.more(fields)? {
+            return Err(ManifestFault::Malformed);
         }
-        let node = Node { parent, name, mode, modified, content };
-        self.builder.add(node).map(drop).map_err(|fault| {
-            self.fault.set(fault);
-            A::Error::custom("invalid entry")
-        })
-    }
-}
-
-fn field<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(fields: &mut A) -> Result<T, A::Error> {
-    fields.next_element()?.ok_or_else(|| A::Error::custom("a field is missing"))
-}
-
-fn timestamp<'de, A: SeqAccess<'de>>(fields: &mut A) -> Result<Timestamp, A::Error> {
-    Ok(Timestamp { seconds: field(fields)?, nanoseconds: field(fields)? })
-}
-
-struct ExtentsSeed<'seed>(&'seed mut Vec<Extent>);
-
-impl<'de> DeserializeSeed<'de> for ExtentsSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: AnyDeserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ExtentsSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the extents of a file")
+        builder.add(Node { parent, name, mode, modified, content }).map(drop)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<(), A::Error> {
-        while let Some(chunk) = numbers.next_element()? {
-            let offset = field(&mut numbers)?;
-            let length = field(&mut numbers)?;
-            self.0.push(Extent { chunk, offset, length });
+    /// Reads a flat array: chunk, offset, length, chunk, offset, length and so on.
+    fn extents(&mut self, left: &mut Left, extents: &mut Vec<Extent>) -> Result<(), ManifestFault> {
+        extents.clear();
+        if !self.more(left)? {
+            return Err(ManifestFault::Malformed);
+        }
+        let numbers = &mut self.array()?;
+        while self.more(numbers)? {
+            let (chunk, offset) = (self.value()?, self.item(numbers)?);
+            extents.push(Extent { chunk, offset, length: self.item(numbers)? });
         }
         Ok(())
     }
+}
+
+fn malformed<E>(_: dec::Error<E>) -> ManifestFault {
+    ManifestFault::Malformed
 }
