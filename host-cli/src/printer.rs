@@ -4,7 +4,7 @@
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use btdt_host_runtime::messages::{self, escape};
+use btdt_host_runtime::log_lines::{self, escape};
 use btdt_ports::Severity;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -41,12 +41,12 @@ impl Printer {
 
     /// Prints a warning.
     pub fn warning(&self, line: &str) {
-        write(&self.messages, &format!("{}\n", messages::warning(line)));
+        write(&self.messages, &format!("{}\n", log_lines::warning(line)));
     }
 
     /// Prints a message of the core, unless it is not for users.
     pub fn log(&self, severity: Severity, message: &str) {
-        if let Some(line) = messages::line(severity, message) {
+        if let Some(line) = log_lines::line(severity, message) {
             write(&self.messages, &format!("{line}\n"));
         }
     }

@@ -1,4 +1,4 @@
-//! The stored form of an object: a header and a payload, compressed where that pays.
+//! The stored form of an object: a header and a payload, compressed if that pays.
 //!
 //! ```text
 //! offset  bytes  content
@@ -11,10 +11,9 @@
 //!     16         payload, up to the end
 //! ```
 //!
-//! The payload is never empty: nothing at all is stored as an empty zstd frame. So a file that
-//! is no larger than a header is what a power failure left of an object, and a single `stat`
-//! tells. The digest of an object is that of its raw content and is not repeated in the header:
-//! it is the object's name.
+//! The payload is never empty: empty content is stored as an empty zstd frame. So a file no larger
+//! than a header is what a power failure left of an object, and a single `stat` tells. The digest
+//! of the raw content is not in the header: it is the object's name.
 
 /// How content is compressed.
 pub use btdt_ports::StoredCodec as Compression;
@@ -28,19 +27,19 @@ use std::io::Read;
 /// Length of the header in bytes. No intact object is as short as this.
 pub const HEADER_SIZE: usize = 16;
 
-/// Largest raw content in bytes that has a stored form: what the header can express.
+/// Largest raw content with a stored form, in bytes: the limit of the header.
 pub const MAX_RAW_SIZE: u64 = u32::MAX as u64;
 
-/// Level of zstd for new objects.
+/// The zstd level for new objects.
 pub const DEFAULT_LEVEL: i32 = 3;
 
 const MAGIC: [u8; 4] = *b"BTDT";
 const VERSION: u8 = 1;
 
-/// zstd has at most 128 KiB in a block, and no block is shorter than 4 bytes.
+/// A zstd block has at most 128 KiB of content, and at least 4 bytes.
 const MAX_ZSTD_RATIO: usize = 128 * 1024 / 4;
 
-/// Compression has to save one byte in so many, or it is not worth the time to undo it.
+/// Compression must save one byte in this many to be worth the time to decompress.
 const USEFUL_SAVING: usize = 32;
 
 /// The SHA-256 of some bytes.
@@ -49,25 +48,25 @@ pub fn sha256(bytes: &[u8]) -> Digest {
     Digest::new(Sha256::digest(bytes).into())
 }
 
-/// Largest stored form in bytes of content of at most `raw_size` bytes. Content that does not
-/// shrink is stored as it is, so that little more than the header can be added; the rest is for
-/// other writers, whose gzip adds 5 bytes to every 64 KiB or less.
+/// Largest stored form of content of at most `raw_size` bytes, in bytes. Content that does not
+/// shrink is stored as it is, which adds little more than the header; the rest allows for other
+/// writers, whose gzip adds 5 bytes to every 64 KiB or less.
 #[must_use]
 pub fn max_stored_size(raw_size: u64) -> u64 {
     raw_size.saturating_add(raw_size / 128).saturating_add(1024 + HEADER_SIZE as u64)
 }
 
-/// Compresses, decompresses and verifies objects, reusing its contexts and buffers. One per
-/// worker: some megabytes at most, as much as the largest object it has seen needs.
+/// Compresses, decompresses and verifies objects, reusing its contexts and buffers. One per worker:
+/// at most some megabytes, as needed by the largest object so far.
 pub struct Codec {
     level: i32,
     compressor: Option<Compressor>,
     decompressor: Option<Decompressor>,
-    /// A stored form: the result of encoding or what was read.
+    /// A stored form: encoded or loaded.
     stored: Vec<u8>,
     /// Decompressed content.
     raw: Vec<u8>,
-    /// Where the content is of what was loaded and decoded last.
+    /// Where the content of the object decoded last is.
     place: Place,
 }
 
@@ -87,13 +86,13 @@ impl Default for Codec {
 }
 
 impl Codec {
-    /// A codec for objects of the default level. Allocates when it is used.
+    /// A codec of the default level. Allocates on first use.
     #[must_use]
     pub const fn new() -> Self {
         Codec::with_level(DEFAULT_LEVEL)
     }
 
-    /// A codec that compresses at `level` of zstd.
+    /// A codec that compresses at zstd level `level`.
     #[must_use]
     pub const fn with_level(level: i32) -> Self {
         Codec {
@@ -129,8 +128,8 @@ impl Codec {
         Ok(&self.stored)
     }
 
-    /// Compresses to `stored`, behind the place of the header. The size of the payload, or
-    /// `None` where zstd did not do it.
+    /// Compresses to `stored`, after the space for the header. Returns the size of the payload, or
+    /// `None` if zstd failed.
     fn compress(&mut self, raw: &[u8]) -> Option<usize> {
         if self.compressor.is_none() {
             self.compressor = Some(Compressor::new(self.level)?);
@@ -164,14 +163,13 @@ impl Codec {
         Ok(raw)
     }
 
-    /// The buffer for a stored form, emptied: to be filled by the caller for
-    /// [`Codec::decode_loaded`].
+    /// The cleared buffer for a stored form: the caller fills it for [`Codec::decode_loaded`].
     pub fn load(&mut self) -> &mut Vec<u8> {
         self.stored.clear();
         &mut self.stored
     }
 
-    /// Like [`Codec::decode_verified`], for what lies in the buffer that [`Codec::load`] gave.
+    /// Like [`Codec::decode_verified`], for the buffer of [`Codec::load`].
     ///
     /// # Errors
     /// [`ObjectFault::Damaged`] or [`ObjectFault::TooLarge`].
@@ -180,7 +178,7 @@ impl Codec {
         Ok(self.loaded())
     }
 
-    /// Gives back buffers that have grown beyond `limit` bytes.
+    /// Frees buffers that have grown beyond `limit` bytes.
     pub fn shrink(&mut self, limit: usize) {
         for buffer in [&mut self.stored, &mut self.raw] {
             if buffer.capacity() > limit {
@@ -191,15 +189,14 @@ impl Codec {
         self.raw.clear();
     }
 
-    /// Gives back the stored form, where the content is elsewhere by now.
+    /// Frees the stored form, if the content is elsewhere.
     pub(crate) fn drop_stored(&mut self) {
         if matches!(self.place, Place::Decompressed) {
             self.stored = Vec::new();
         }
     }
 
-    /// The first half of [`Codec::decode_loaded`], for a caller that has more to try where it
-    /// fails.
+    /// The first half of [`Codec::decode_loaded`], for a caller that has alternatives if it fails.
     ///
     /// # Errors
     /// [`ObjectFault::Damaged`] or [`ObjectFault::TooLarge`].
@@ -208,15 +205,15 @@ impl Codec {
         verify(digest, self.loaded())
     }
 
-    /// What was decoded last of what was loaded, and found to be intact: what
-    /// [`Codec::decode_loaded`] gave, for a caller that has passed the codec on.
+    /// The content that [`Codec::decode_loaded`] decoded last, for a caller that has passed the
+    /// codec on.
     #[must_use]
     pub fn loaded(&self) -> &[u8] {
         content(self.place, &self.stored, &self.raw)
     }
 
-    /// Whether `stored` is the stored form of content of at most `limit` bytes with this digest, and
-    /// may be kept as it is.
+    /// Whether `stored` is the stored form of at most `limit` bytes with this digest, and may be
+    /// stored as it is.
     pub(super) fn check_stored(
         &mut self,
         digest: &Digest,
@@ -224,17 +221,17 @@ impl Codec {
         limit: u64,
     ) -> Result<(), ObjectFault> {
         let raw = self.decode_verified(digest, stored, limit)?;
-        // Nobody could tell an empty payload from what a power failure has left. And a decoder
-        // of zstd takes any number of empty frames, more than a reader wants to load.
+        // An empty payload would look like the result of a power failure. And zstd accepts any
+        // number of empty frames, more than a reader would load.
         let size = stored.len() as u64;
         let usual = size > HEADER_SIZE as u64 && size <= max_stored_size(raw.len() as u64);
         if usual { Ok(()) } else { Err(ObjectFault::Damaged(Damage::Length)) }
     }
 
-    /// Like [`Codec::loaded`], for a reader who was told the size by somebody else.
+    /// Like [`Codec::loaded`], but checks the size.
     ///
     /// # Errors
-    /// [`ObjectFault::Damaged`], where it has another size.
+    /// [`ObjectFault::Damaged`] if it has another size.
     pub fn loaded_of_size(&self, raw_size: u32) -> Result<&[u8], ObjectFault> {
         let raw = self.loaded();
         let agreed = raw.len() as u64 == u64::from(raw_size);
@@ -287,16 +284,16 @@ fn decode_into(
     if raw.len() == raw_size { Ok(Place::Decompressed) } else { Err(unusable) }
 }
 
-/// Whether `payload` may be one zstd frame of so much content: asked before memory is allocated
-/// that a damaged header demands.
+/// Whether `payload` can be one zstd frame of this much content: checked before allocating what a
+/// damaged header demands.
 fn is_plausible_frame(payload: &[u8], raw_size: usize) -> bool {
     let possible = raw_size / MAX_ZSTD_RATIO <= payload.len();
     let stated = zstandard::stated_size(payload);
     possible && stated.is_ok_and(|size| size.is_none_or(|size| size == raw_size as u64))
 }
 
-/// Decompresses one gzip member that has to be all of `payload`, to no more than one byte
-/// beyond `raw_size`.
+/// Decompresses one gzip member, which must be all of `payload`, to at most one byte beyond
+/// `raw_size`.
 fn gunzip(payload: &[u8], raw_size: usize, raw: &mut Vec<u8>) -> Option<()> {
     raw.reserve_exact(raw_size + 1);
     let mut decoder = GzDecoder::new(payload);
@@ -304,22 +301,22 @@ fn gunzip(payload: &[u8], raw_size: usize, raw: &mut Vec<u8>) -> Option<()> {
     decoder.into_inner().is_empty().then_some(())
 }
 
-/// The header of a stored form, apart from what is always the same.
+/// The variable part of the header of a stored form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredHeader {
     /// How the payload is compressed.
     pub codec: Compression,
     /// Bytes of raw content.
     pub raw_size: u32,
-    /// Bytes that follow the header.
+    /// Length of the payload in bytes.
     pub payload_size: u32,
 }
 
 impl StoredHeader {
-    /// The header of a stored form of `size` bytes that begins with these.
+    /// Parses the header at the beginning of a stored form of `size` bytes.
     ///
     /// # Errors
-    /// [`ObjectFault::Damaged`], where it is none or does not fit that size.
+    /// [`ObjectFault::Damaged`] if it is malformed or does not match the size.
     pub fn of(beginning: &[u8], size: u64) -> Result<Self, ObjectFault> {
         let (header, _) = StoredHeader::split(beginning)?;
         let whole = u64::from(header.payload_size) + HEADER_SIZE as u64 == size;
@@ -340,7 +337,7 @@ impl StoredHeader {
         bytes
     }
 
-    /// The header, and all that follows it.
+    /// The header and the rest.
     fn split(stored: &[u8]) -> Result<(StoredHeader, &[u8]), ObjectFault> {
         let Some((header, payload)) = stored.split_first_chunk::<HEADER_SIZE>() else {
             return Err(ObjectFault::Damaged(Damage::Length));

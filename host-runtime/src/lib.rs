@@ -17,7 +17,7 @@ pub mod engine;
 pub mod http;
 #[cfg(feature = "http-rules")]
 pub mod http_rules;
-pub mod messages;
+pub mod log_lines;
 pub mod serving;
 pub mod storage;
 pub mod tree;

@@ -1,6 +1,6 @@
 //! What the commands print; nothing else in the server prints. The log is elsewhere.
 
-use btdt_host_runtime::messages::{self, escape};
+use btdt_host_runtime::log_lines::{self, escape};
 use std::io::{self, Write};
 
 /// A line of a result, on standard output. Whoever closes a pipe does not want the rest.
@@ -10,7 +10,7 @@ pub(crate) fn line(text: &str) {
 
 /// Something that deserves attention, on standard error.
 pub(crate) fn warning(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", messages::warning(text));
+    let _ = writeln!(io::stderr().lock(), "{}", log_lines::warning(text));
 }
 
 /// Why nothing came of it, on standard error; may have several lines.

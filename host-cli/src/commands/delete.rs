@@ -8,7 +8,7 @@ use crate::backend::client;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::messages::{self, Attempt};
-use btdt_host_runtime::messages::escape;
+use btdt_host_runtime::log_lines::escape;
 
 pub(crate) fn run(arguments: &DeleteArguments, context: Context<'_>) -> Result<Exit, Failure> {
     if arguments.prefix.as_deref() == Some("") {

@@ -8,7 +8,7 @@ use crate::backend::{CoreError, Inspection, client};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::messages::Attempt;
-use btdt_host_runtime::messages::escape;
+use btdt_host_runtime::log_lines::escape;
 use btdt_host_runtime::units::{show_count, show_size};
 use btdt_ports::Digest;
 use btdt_ports::time::rfc_3339;

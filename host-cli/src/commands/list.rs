@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::messages::{self, Attempt};
 use btdt_host_runtime::clock;
-use btdt_host_runtime::messages::escape;
+use btdt_host_runtime::log_lines::escape;
 use btdt_host_runtime::units::show_count;
 
 pub(crate) fn run(arguments: &ListArguments, context: Context<'_>) -> Result<Exit, Failure> {

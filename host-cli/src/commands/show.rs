@@ -4,7 +4,7 @@ use crate::backend::client;
 use crate::failure::Failure;
 use crate::messages;
 use crate::printer::Printer;
-use btdt_host_runtime::messages::escape;
+use btdt_host_runtime::log_lines::escape;
 use btdt_host_runtime::units::show_size;
 use btdt_ports::time::rfc_3339;
 use btdt_ports::{Digest, Timestamp};

@@ -1,6 +1,6 @@
 //! The log of the server: standard error, which runtimes keep apart from answers.
 
-use btdt_host_runtime::messages::{escape, warning};
+use btdt_host_runtime::log_lines::{escape, warning};
 use std::io::{self, Write};
 
 /// Something that deserves attention.

@@ -8,29 +8,29 @@ use rustix::io::Errno;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// The umask takes away what an administrator does not want; nothing here is secret by itself.
+/// The umask restricts these; nothing here is secret by itself.
 const FILE_MODE: u32 = 0o666;
 const DIRECTORY_MODE: u32 = 0o777;
 
-/// How often a shared lock is tried for: a collector holds the exclusive one for microseconds.
+/// Attempts at a shared lock: a collector holds the exclusive one for microseconds.
 const SHARED_LOCK_ATTEMPTS: u32 = 1000;
 
 /// The error of a call.
 pub type Error = io::Error;
 
-/// Whether the error says that there is nothing of that name.
+/// Whether the error says that the name does not exist.
 #[must_use]
 pub fn is_not_found(error: &Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }
 
-/// What a call gives.
+/// The result of a call.
 pub type Result<T> = io::Result<T>;
 
 /// An open file.
 pub type File = OwnedFd;
 
-/// Reads from an open file what there is at an offset, up to the length of the buffer.
+/// Reads at an offset of an open file, up to the length of the buffer.
 pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     loop {
         match rustix::io::pread(file, &mut *buffer, offset) {
@@ -52,7 +52,7 @@ impl CacheDirectory {
 
     /// Opens a regular file for reading.
     pub fn open_file(&self, path: &str) -> io::Result<(File, Status)> {
-        // Without NONBLOCK, a FIFO in the place of the file would stop us for ever.
+        // Without NONBLOCK, opening a FIFO instead of the file would block forever.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = rustix::fs::openat(&self.0, path, flags, Mode::empty())?;
         let info = Status::from(rustix::fs::fstat(&file)?);
@@ -86,12 +86,12 @@ impl CacheDirectory {
                 Err(error) => return Err(error.into()),
             }
         }
-        // There may have been more capacity, and more in the file.
+        // The buffer may have more capacity, and the file more content.
         buffer.truncate(end);
         Ok(info)
     }
 
-    /// Creates a file that must not be there yet.
+    /// Creates a file; an error if the name exists.
     pub fn write_new(&self, path: &str, content: &[u8]) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(FILE_MODE);
@@ -99,25 +99,25 @@ impl CacheDirectory {
         file.write_all(content)
     }
 
-    /// What is known of a name; a symbolic link is not followed.
+    /// The metadata of a name; a symbolic link is not followed.
     pub fn stat(&self, path: &str) -> io::Result<Status> {
         Ok(rustix::fs::statat(&self.0, path, AtFlags::SYMLINK_NOFOLLOW)?.into())
     }
 
-    /// Sets the time of the last change to now. Both times, since then the permission to write
-    /// is enough and the file may belong to somebody else.
+    /// Sets the time of the last change to now. Sets both times, because that only needs write
+    /// permission, also for another user's file.
     pub fn touch(&self, path: &str) -> io::Result<()> {
         let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
         let times = Timestamps { last_access: now, last_modification: now };
         Ok(rustix::fs::utimensat(&self.0, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
-    /// Makes a directory that must not be there yet.
+    /// Creates a directory; an error if the name exists.
     pub fn make_new_directory(&self, path: &str) -> io::Result<()> {
         Ok(rustix::fs::mkdirat(&self.0, path, Mode::from_raw_mode(DIRECTORY_MODE))?)
     }
 
-    /// Makes a directory where it is not there.
+    /// Creates a directory unless it exists.
     pub fn make_directory(&self, path: &str) -> io::Result<()> {
         match self.make_new_directory(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -125,17 +125,17 @@ impl CacheDirectory {
         }
     }
 
-    /// Renames; a file of the new name is replaced.
+    /// Renames, replacing an existing file.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
     }
 
-    /// Gives a file a further name, which must not be there yet.
+    /// Creates a hard link; an error if the name exists.
     fn link(&self, from: &str, to: &str) -> rustix::io::Result<()> {
         rustix::fs::linkat(&self.0, from, &self.0, to, AtFlags::empty())
     }
 
-    /// Renames a file if the new name is free, in one step where the file system can do that.
+    /// Renames a file if the new name is free, atomically if the file system can.
     pub fn rename_to_free_name(&self, from: &str, to: &str) -> io::Result<()> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
@@ -154,7 +154,7 @@ impl CacheDirectory {
         }
     }
 
-    /// The last resort, for file systems that know neither `RENAME_NOREPLACE` nor links: a file
+    /// The last resort, for file systems with neither `RENAME_NOREPLACE` nor hard links: a file
     /// that appears between the two calls is replaced.
     fn rename_unless_seen(&self, from: &str, to: &str) -> io::Result<()> {
         match self.stat(to) {
@@ -174,8 +174,8 @@ impl CacheDirectory {
         Ok(rustix::fs::unlinkat(&self.0, path, AtFlags::REMOVEDIR)?)
     }
 
-    /// The names in a directory, apart from those that are not UTF-8, which no name of ours is.
-    /// Empty where there is no such directory.
+    /// The names in a directory, without those that are not UTF-8, which btdt never creates. Empty
+    /// if the directory does not exist.
     pub fn names(&self, path: &str) -> io::Result<Vec<String>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = match rustix::fs::openat(&self.0, path, flags, Mode::empty()) {
@@ -189,7 +189,7 @@ impl CacheDirectory {
         };
         for entry in entries {
             let entry = match entry {
-                // The directory was removed after it had been opened.
+                // The directory was removed after it was opened.
                 Err(Errno::NOENT) => break,
                 entry => entry?,
             };
@@ -202,15 +202,15 @@ impl CacheDirectory {
         Ok(names)
     }
 
-    /// Takes a lock on a file; it is created if it can be, and held until the result is dropped.
-    /// Waits no longer than a collector takes that looks whether anybody is there.
+    /// Locks a file, creating it if possible, until the result is dropped. Waits no longer than a
+    /// collector holds the exclusive lock.
     pub fn lock(&self, path: &str, exclusive: bool) -> io::Result<File> {
         use rustix::fs::FlockOperation::{NonBlockingLockExclusive, NonBlockingLockShared};
         let open = |flags| {
             let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
             rustix::fs::openat(&self.0, path, flags, Mode::from_raw_mode(FILE_MODE))
         };
-        // Network file systems want a file that is open for writing for an exclusive lock.
+        // On network file systems, an exclusive lock needs a file that is open for writing.
         let file = open(OFlags::RDWR | OFlags::CREATE).or_else(|_| open(OFlags::RDONLY))?;
         let operation = if exclusive { NonBlockingLockExclusive } else { NonBlockingLockShared };
         let mut attempts = if exclusive { 1 } else { SHARED_LOCK_ATTEMPTS };

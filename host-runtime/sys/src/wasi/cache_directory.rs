@@ -9,19 +9,19 @@ use std::path::Path;
 /// The error of a call.
 pub type Error = Errno;
 
-/// Whether the error says that there is nothing of that name.
+/// Whether the error says that the name does not exist.
 #[must_use]
 pub fn is_not_found(error: &Error) -> bool {
     *error == Errno::NOENT
 }
 
-/// What a call gives.
+/// The result of a call.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An open file.
 pub type File = Handle;
 
-/// Reads from an open file what there is at an offset, up to the length of the buffer.
+/// Reads at an offset of an open file, up to the length of the buffer.
 pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize> {
     let mut read = Vec::new();
     let count = file.read_at(&mut read, offset, buffer.len())?;
@@ -67,12 +67,12 @@ impl CacheDirectory {
         Ok(info)
     }
 
-    /// Creates a file that must not be there yet.
+    /// Creates a file; an error if the name exists.
     pub fn write_new(&self, path: &str, content: &[u8]) -> Result<()> {
         self.0.create_file(path.as_bytes(), 0)?.write_all(content)
     }
 
-    /// What is known of a name; a symbolic link is not followed.
+    /// The metadata of a name; a symbolic link is not followed.
     pub fn stat(&self, path: &str) -> Result<Status> {
         self.0.stat(path, Follow::No)
     }
@@ -82,12 +82,12 @@ impl CacheDirectory {
         self.0.set_time_at(path.as_bytes(), EntryKind::File, crate::clock::now())
     }
 
-    /// Makes a directory that must not be there yet.
+    /// Creates a directory; an error if the name exists.
     pub fn make_new_directory(&self, path: &str) -> Result<()> {
         self.0.make_directory(path.as_bytes(), 0)
     }
 
-    /// Makes a directory where it is not there.
+    /// Creates a directory unless it exists.
     pub fn make_directory(&self, path: &str) -> Result<()> {
         match self.make_new_directory(path) {
             Err(Errno::EXIST) => Ok(()),
@@ -95,12 +95,12 @@ impl CacheDirectory {
         }
     }
 
-    /// Renames; a file of the new name is replaced.
+    /// Renames, replacing an existing file.
     pub fn rename(&self, from: &str, to: &str) -> Result<()> {
         self.0.rename(from.as_bytes(), &self.0, to.as_bytes())
     }
 
-    /// Renames a file if the new name is free: in one step where a file can have two names.
+    /// Renames a file if the new name is free: atomically if there are hard links.
     pub fn rename_to_free_name(&self, from: &str, to: &str) -> Result<()> {
         match self.0.make_hard_link(from.as_bytes(), &self.0, to.as_bytes()) {
             Ok(()) => self.remove_file(from),
@@ -120,7 +120,7 @@ impl CacheDirectory {
         self.0.remove_directory(path.as_bytes())
     }
 
-    /// The names in a directory. Empty where there is no such directory.
+    /// The names in a directory; empty if it does not exist.
     pub fn names(&self, path: &str) -> Result<Vec<String>> {
         let mut names = Vec::new();
         let listed = self.0.open(path, Follow::No, true).and_then(|directory| {
@@ -130,7 +130,7 @@ impl CacheDirectory {
             })
         });
         match listed {
-            // It may have been removed after it had been opened.
+            // It may have been removed after it was opened.
             Ok(()) | Err(Errno::NOENT) => Ok(names),
             Err(error) => Err(error),
         }

@@ -1,11 +1,11 @@
-//! Errors of `wasi:filesystem`, with the numbers that Linux has for them.
+//! Errors of `wasi:filesystem`, with the numbers of Linux.
 
 use btdt_ports::{IoError, IoErrorKind};
 use std::fmt;
 use std::io;
 use wasip2::filesystem::types::ErrorCode;
 
-/// The number that Linux has for an error, so that messages are those that users know.
+/// The error number of Linux, so that messages are familiar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(i32);
 
@@ -49,10 +49,10 @@ impl Errno {
     pub const INPROGRESS: Errno = Errno(115);
     pub const DQUOT: Errno = Errno(122);
     pub const NOTRECOVERABLE: Errno = Errno(131);
-    /// The runtime has opened no directory that holds it. No error of Linux.
+    /// No preopened directory contains the path. Not an error of Linux.
     pub(super) const OUT_OF_REACH: Errno = Errno(-1);
 
-    /// What kind of error the standard library takes it for.
+    /// The kind of error in the standard library.
     pub fn kind(self) -> io::ErrorKind {
         use io::ErrorKind;
         match self {
@@ -134,7 +134,7 @@ impl From<Errno> for IoError {
             Errno::LOOP => IoErrorKind::SymlinkLoop,
             Errno::NAMETOOLONG => IoErrorKind::NameTooLong,
             Errno::FBIG => IoErrorKind::TooLarge,
-            // A name that is not UTF-8 cannot be said to a runtime, or by it.
+            // Names that are not UTF-8 cannot be passed to or from a runtime.
             Errno::NOTSUP | Errno::NOSYS | Errno::ILSEQ => IoErrorKind::Unsupported,
             _ => IoErrorKind::Other,
         };

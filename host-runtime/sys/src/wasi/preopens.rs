@@ -1,4 +1,4 @@
-//! Where the paths of a user lead: into the directories that the runtime has opened.
+//! Resolves host paths to the directories that the runtime has opened.
 
 use super::errno::Errno;
 use super::handle::{Follow, Handle, Status};
@@ -9,11 +9,11 @@ use std::sync::OnceLock;
 use wasip2::cli::environment::initial_cwd;
 use wasip2::filesystem::preopens::get_directories;
 
-/// A place below a directory that the runtime has opened.
+/// A path below a preopened directory.
 pub(super) struct PreopenedPath {
     /// The directory.
     pub(super) directory: &'static Handle,
-    /// The path from there, without `.`, `..` and slashes at its ends; empty for the directory
+    /// The path from there, without `.`, `..` and slashes at the ends; empty for the directory
     /// itself.
     pub(super) rest: String,
 }
@@ -45,7 +45,7 @@ impl PreopenedPath {
     }
 }
 
-/// A directory that the runtime has opened.
+/// A preopened directory.
 struct Preopen {
     /// The names of its path, from the root or from the current directory.
     names: Vec<String>,
@@ -53,16 +53,15 @@ struct Preopen {
     handle: Handle,
 }
 
-/// Finds where a path leads. Of several directories that hold it, the innermost one is taken.
-/// A `..` is what remains of the names before it: links on the way are not looked at. What a path
-/// stands for that ends in a slash is a directory, if it is there.
+/// Resolves a path. The innermost directory that contains it wins. `..` removes the name before it;
+/// links on the way are ignored. A path that ends in a slash must be a directory if it exists.
 pub(super) fn find(path: &Path) -> Result<PreopenedPath, Errno> {
     let path = text(path.as_os_str().as_encoded_bytes())?;
     let place = place_of(path)?;
     if path.ends_with('/') || path.ends_with("/.") {
         match place.status() {
             Ok(stat) if stat.kind != EntryKind::Directory => return Err(Errno::NOTDIR),
-            // Whoever goes on with it meets the same error, or makes the directory.
+            // The caller meets the same error, or creates the directory.
             _ => {}
         }
     }
@@ -84,7 +83,7 @@ fn place_of(path: &str) -> Result<PreopenedPath, Errno> {
         preopens.iter().filter(holds).max_by_key(|preopen| preopen.names.len())
     };
     if !path.starts_with('/') {
-        // A relative name of a directory is the runtime's own word for it, and goes first.
+        // A relative name is the runtime's own name for a directory, and wins.
         if let Some(names) = normal_names(path)
             && let Some(preopen) = innermost(&names, false)
         {
@@ -103,8 +102,7 @@ fn place_of(path: &str) -> Result<PreopenedPath, Errno> {
     }
 }
 
-/// Where an absolute path leads that is below the current directory, if the runtime has opened
-/// that as `.`.
+/// Resolves an absolute path below the current directory, if the runtime has opened that as `.`.
 fn below_current(names: &[String]) -> Option<PreopenedPath> {
     let current = normal_names(&initial_cwd()?)?;
     let rest = names.strip_prefix(&*current)?;
@@ -112,8 +110,8 @@ fn below_current(names: &[String]) -> Option<PreopenedPath> {
     Some(PreopenedPath { directory: &dot.handle, rest: rest.join("/") })
 }
 
-/// The names of a path, without `.` and `..`; `None` where it leads out of where it begins. The
-/// root is above itself.
+/// The names of a path, without `.` and `..`; `None` if it leads above its start. The root is its
+/// own parent.
 fn normal_names(path: &str) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     for name in path.split('/') {

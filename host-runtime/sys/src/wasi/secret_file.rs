@@ -1,4 +1,4 @@
-//! Files as a WASI runtime has them: without modes, so that nobody is kept from reading by one.
+//! Files of a WASI runtime, which have no modes to restrict who may read them.
 
 use super::errno::Errno;
 use super::preopens::find;
@@ -6,13 +6,13 @@ use btdt_ports::EntryKind;
 use std::io;
 use std::path::Path;
 
-/// What was found on reading.
+/// The result of reading.
 pub enum Read {
     /// The beginning of the file.
     Content(Vec<u8>),
     /// It is a directory.
     Directory,
-    /// Its mode has bits that it must not have: never here.
+    /// Its mode has forbidden bits: never here.
     #[allow(dead_code, reason = "other systems have modes")]
     Refused {
         /// The mode.
@@ -20,7 +20,7 @@ pub enum Read {
     },
 }
 
-/// Reads a file, up to `limit` bytes.
+/// Reads up to `limit` bytes of a file.
 pub fn read(path: &Path, _refused: u32, limit: u64) -> io::Result<Read> {
     let file = match find(path)?.open_file() {
         Err(Errno::ISDIR) => return Ok(Read::Directory),
@@ -34,7 +34,7 @@ pub fn read(path: &Path, _refused: u32, limit: u64) -> io::Result<Read> {
     Ok(Read::Content(bytes))
 }
 
-/// Writes a file that must not be there yet, so that it is on the disk.
+/// Creates a file and waits until it is on the disk.
 pub fn write_new(path: &Path, content: &[u8], _mode: u32) -> io::Result<()> {
     let place = find(path)?;
     let file = place.directory.create_file(place.name(), 0)?;
@@ -42,7 +42,7 @@ pub fn write_new(path: &Path, content: &[u8], _mode: u32) -> io::Result<()> {
     Ok(file.sync()?)
 }
 
-/// Gives a file its name unless the name is taken.
+/// Gives a file its final name unless that exists.
 pub fn publish(aside: &Path, path: &Path) -> io::Result<()> {
     let (from, to) = (find(aside)?, find(path)?);
     match from.directory.make_hard_link(from.name(), to.directory, to.name()) {

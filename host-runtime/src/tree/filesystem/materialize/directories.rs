@@ -3,9 +3,9 @@
 
 use super::entries::{self, has_name, remove_obstacle};
 use super::shared::{DirectoryCache, OWNER_ACCESS, OpenDirectory, Shared};
-use crate::tree::filesystem::os;
 use crate::workers::map_all;
 use btdt_ports::{DirectoryState, EntryKind, MaterializeError};
+use btdt_sys::handle as os;
 use std::collections::BTreeMap;
 
 /// Minimum of directories per thread.

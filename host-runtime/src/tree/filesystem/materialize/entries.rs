@@ -1,8 +1,8 @@
 //! Symbolic links, hard links, and changes of metadata alone.
 
 use super::shared::{DirectoryCache, OpenDirectory, Shared};
-use crate::tree::filesystem::os;
 use btdt_ports::{EntryKind, HardLinkPlan, MaterializeError, MetadataPlan, SymlinkPlan};
+use btdt_sys::handle as os;
 
 /// Setgid on a directory is inherited from its parent and is no permission.
 const INHERITED: u32 = 0o2000;
