@@ -114,7 +114,7 @@ enum Task {
     /// Measure btdt against the rivals that are installed.
     ///
     /// Needs Linux, hyperfine, GNU time, and npm for the reference trees; the rows about load on a
-    /// server also need wrk. tar, zstd, rsync, restic, git and cp are measured if they are
+    /// server also need wrk and curl. tar, zstd, rsync, restic, git and cp are measured if they are
     /// installed; btdt-cli and btdt-server 0.4.4 are installed by cargo in the target directory.
     /// The tables are written to docs/performance.md only if all rows were measured with all
     /// rivals.

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: btdt and its rivals on the same trees, as whole processes, in alternation.
 //!
 //! This is not a test: it fails only when btdt fails or restores something wrong. The rows say how
-//! fast btdt has to be, and the report says whether it was. `hyperfine` and `wrk` do the timing;
+//! fast btdt has to be, and the report says whether it was. `hyperfine`, `wrk` and `curl` do the timing;
 //! what they run, in which order and on which trees is decided here.
 
 mod compare_trees;
@@ -55,9 +55,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     measure_command::require_tools()?;
     let mut rows: Vec<&Row> = ROWS.iter().filter(|row| options.wants(row)).collect();
-    if process::find_program("wrk").is_none() && rows.iter().any(|row| row.needs_wrk()) {
-        missing.push("server load: wrk is not installed".to_owned());
-        rows.retain(|row| !row.needs_wrk());
+    for program in ["wrk", "curl"] {
+        let needs_it = |row: &&Row| row.needs() == Some(program);
+        if process::find_program(program).is_none() && rows.iter().any(needs_it) {
+            missing.push(format!("server load: {program} is not installed"));
+            rows.retain(|row| !needs_it(row));
+        }
     }
 
     let mut outcomes = Vec::new();

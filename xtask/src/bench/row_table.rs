@@ -1,7 +1,9 @@
 //! What is measured: one row of the table for each operation, with what btdt has to reach.
 
 use self::Limit::{Added, Cache, Cost, Times};
-use self::Step::{GetChunks, GetEntry, Hash, Restore, RestoreOver, StartServer, Store};
+use self::Step::{
+    DownloadChunks, DownloadEntry, Hash, RequestEntry, Restore, RestoreOver, StartServer, Store,
+};
 use self::Unit::{BytesPerSecond, Memory, RequestsPerSecond, Seconds};
 use super::figures;
 use super::generated_trees::Tree;
@@ -51,9 +53,11 @@ pub(super) enum Step {
     /// `base`, over this tree, which the same contestant has just restored.
     RestoreOver(&'static str),
     /// GET requests for this entry as an archive, on this many connections for this many seconds.
-    GetEntry(&'static str, u32, u32),
-    /// The same for all chunks, in stored form.
-    GetChunks(u32, u32),
+    RequestEntry(&'static str, u32, u32),
+    /// Downloads `base` as an archive, this many times.
+    DownloadEntry(usize),
+    /// Downloads all chunks in stored form, this many times.
+    DownloadChunks(usize),
     /// A server starts and answers one request.
     StartServer,
 }
@@ -124,8 +128,13 @@ impl Row {
         self.limits.iter().chain((self.unit == Seconds).then_some(&PEAK))
     }
 
-    pub(super) fn needs_wrk(&self) -> bool {
-        matches!(self.step, GetEntry(..) | GetChunks(..))
+    /// The program that sends the requests of the row.
+    pub(super) fn needs(&self) -> Option<&'static str> {
+        match self.step {
+            RequestEntry(..) => Some("wrk"),
+            DownloadEntry(_) | DownloadChunks(_) => Some("curl"),
+            _ => None,
+        }
     }
 }
 
@@ -197,13 +206,13 @@ pub(super) const ROWS: &[Row] = &[
     row(SERVER, "remote-restore", "remote-store", "restore from a server, empty destination",
         Seconds, Restore, ORIGINAL, &[Times(0.85, ORIGINAL)]),
     row(SERVER, "server-small", "remote-store-small", "server: GET of a small entry, 32 connections",
-        RequestsPerSecond, GetEntry("small", 32, 2), ORIGINAL, &[Times(0.05, ORIGINAL)]),
+        RequestsPerSecond, RequestEntry("small", 32, 2), ORIGINAL, &[Times(0.05, ORIGINAL)]),
     row(SERVER, "server-archive", "remote-store", "server: GET of node_modules as an archive",
-        BytesPerSecond, GetEntry("base", 1, 2), ORIGINAL, &[Cost(1.0 / 1.2e9)]),
+        BytesPerSecond, DownloadEntry(3), ORIGINAL, &[Cost(1.0 / 1.2e9)]),
     row(SERVER, "server-chunks", "remote-store", "server: GET of all stored chunks, 8 connections",
-        BytesPerSecond, GetChunks(8, 2), "", &[Cost(1.0 / 2e9)]),
+        BytesPerSecond, DownloadChunks(10), "", &[Cost(1.0 / 2e9)]),
     row(SERVER, "server-memory-busy", "remote-store", "server: most memory, 64 archives at once",
-        Memory, GetEntry("base", 64, 4), ORIGINAL, &[Cost(256e6)]),
+        Memory, RequestEntry("base", 64, 4), ORIGINAL, &[Cost(256e6)]),
     row(MEMORY_MANY, "memory-files-store", "", "400,000 files: store",
         Seconds, Store("base"), MEMORY_RIVALS, &[]),
     row(MEMORY_MANY, "memory-files-restore", "memory-files-store", "400,000 files: restore",

@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 const HASH_RUNS: usize = 5;
 /// Seconds of requests before a server is measured.
 const WARM_UP: u32 = 1;
+/// As many as a client uses to get the chunks of an entry.
+const CHUNK_CONNECTIONS: u32 = 8;
 
 /// Measures the rows of one group.
 pub(super) struct Runner<'a> {
@@ -178,15 +180,25 @@ impl Runner<'_> {
                 Ok(Sample { differences, ..sample })
             }
             Step::StartServer => server.context("a row without a server")?.memory(),
-            Step::GetEntry(_, connections, seconds) | Step::GetChunks(connections, seconds) => {
+            Step::RequestEntry(key, connections, seconds) => {
                 let server = server.context("a row without a server")?;
-                let paths = place.directory.join("paths");
-                fs::write(&paths, place.request_paths(row.step)?)?;
-                let script = self.workspace.root().join("xtask/bench/requests.lua");
+                let script = self.workspace.root().join("xtask/bench/wrk_summary.lua");
                 if row.unit != Unit::Memory {
-                    server.load(&script, &paths, connections, WARM_UP)?;
+                    server.load(&script, key, connections, WARM_UP)?;
                 }
-                server.load(&script, &paths, connections, seconds)
+                server.load(&script, key, connections, seconds)
+            }
+            Step::DownloadEntry(times) => {
+                let server = server.context("a row without a server")?;
+                let paths = ["?key=base".to_owned()];
+                server.download(&paths, 1, 1, &place.directory)?;
+                server.download(&paths, times, 1, &place.directory)
+            }
+            Step::DownloadChunks(times) => {
+                let server = server.context("a row without a server")?;
+                let paths = place.chunk_paths()?;
+                server.download(&paths, 1, CHUNK_CONNECTIONS, &place.directory)?;
+                server.download(&paths, times, CHUNK_CONNECTIONS, &place.directory)
             }
         }
     }
@@ -222,15 +234,12 @@ impl<'a> Place<'a> {
         Ok(fs::create_dir(&self.destination)?)
     }
 
-    /// A line for each path that is requested, relative to that of the cache.
-    fn request_paths(&self, step: Step) -> Result<String> {
-        if let Step::GetEntry(key, ..) = step {
-            return Ok(format!("?key={key}\n"));
-        }
-        let mut paths = String::new();
+    /// The paths of all chunks, relative to that of the cache.
+    fn chunk_paths(&self) -> Result<Vec<String>> {
+        let mut paths = Vec::new();
         directories::for_each(&self.cache.join("chunks"), &mut |path, metadata| {
             let name = path.file_name().filter(|_| metadata.is_file());
-            paths.extend(name.map(|name| format!("/chunks/{}\n", name.display())));
+            paths.extend(name.map(|name| format!("/chunks/{}", name.display())));
             Ok(())
         })?;
         Ok(paths)
