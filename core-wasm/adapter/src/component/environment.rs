@@ -2,7 +2,7 @@
 
 use super::Adapter;
 use super::wit::{environment, types};
-use btdt_host_runtime::{clock, messages, random};
+use btdt_host_runtime::{clock, log_lines, random};
 use btdt_ports::Severity;
 use std::io::{self, Write};
 
@@ -27,7 +27,7 @@ impl environment::Guest for Adapter {
 
 /// Writes a message to standard error, as the native command line does.
 pub(super) fn log(severity: Severity, message: &str) {
-    if let Some(line) = messages::line(severity, message) {
+    if let Some(line) = log_lines::line(severity, message) {
         // There is no other place to say that messages cannot be written.
         let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
     }
