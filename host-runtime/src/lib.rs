@@ -18,7 +18,7 @@ pub mod http;
 #[cfg(feature = "http-rules")]
 pub mod http_rules;
 pub mod log_lines;
-pub mod serving;
+pub mod server_common;
 pub mod storage;
 pub mod tree;
 pub mod units;

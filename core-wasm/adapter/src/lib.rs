@@ -3,7 +3,7 @@
 //!
 //! It is the counterpart of the engine of `btdt-host-runtime` and uses the same backends, which do
 //! everything one after the other here. `component` knows the generated bindings and passes calls
-//! on; `http` is the client of servers; `losses` counts what WASI cannot do, so that the user is
+//! on; `http` is the client of servers; `wasi_limits` counts what WASI cannot do, so that the user is
 //! told once.
 
 // Other targets only have the tests of what is pure.
@@ -12,4 +12,4 @@
 #[cfg(target_family = "wasm")]
 mod component;
 mod http;
-mod losses;
+mod wasi_limits;

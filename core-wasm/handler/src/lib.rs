@@ -3,7 +3,7 @@
 //! It is the counterpart of the service of `host-server`, on the interface `btdt:wasi/service` of
 //! the adapter: the core decides about each request, the adapter moves the bytes, and this passes
 //! the streams on, so that no body but those that the core itself makes is ever in its memory.
-//! `settings` reads the configuration, `head` the head of a request; `component` knows the
+//! `settings` reads the configuration, `request_head` the head of a request; `component` knows the
 //! generated bindings.
 //!
 //! What is absent: connections, TLS, time limits, and how many requests there are at once are the
@@ -15,5 +15,5 @@
 
 #[cfg(target_family = "wasm")]
 mod component;
-mod head;
+mod request_head;
 mod settings;

@@ -1,7 +1,7 @@
 //! The configuration: variables of the environment, named as those of `btdt-server`.
 
-use btdt_host_runtime::serving::variables::{FILE_VARIABLE, PREFIX, is_ours};
-use btdt_host_runtime::serving::{self, check_cache_name, nearest, parse_list, parse_switch};
+use btdt_host_runtime::server_common::variables::{FILE_VARIABLE, PREFIX, is_ours};
+use btdt_host_runtime::server_common::{self, check_cache_name, nearest, parse_list, parse_switch};
 use btdt_host_runtime::units::parse_size;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -115,9 +115,9 @@ impl Default for Reader {
             public_keys: Vec::new(),
             revocation_list: None,
             api_docs: true,
-            max_body: serving::MAX_BODY_SIZE,
-            max_head: serving::MAX_HEADER_SIZE,
-            max_manifest: serving::MAX_MANIFEST_SIZE,
+            max_body: server_common::MAX_BODY_SIZE,
+            max_head: server_common::MAX_HEADER_SIZE,
+            max_manifest: server_common::MAX_MANIFEST_SIZE,
         };
         Reader {
             settings,

@@ -21,7 +21,7 @@ pub use report::summary;
 pub use secret::Secret;
 pub use sources::Sources;
 
-use btdt_host_runtime::serving;
+use btdt_host_runtime::server_common;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -188,9 +188,9 @@ impl Default for CleanupConfig {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            max_body_size: serving::MAX_BODY_SIZE,
-            max_manifest_size: serving::MAX_MANIFEST_SIZE,
-            max_header_size: serving::MAX_HEADER_SIZE,
+            max_body_size: server_common::MAX_BODY_SIZE,
+            max_manifest_size: server_common::MAX_MANIFEST_SIZE,
+            max_header_size: server_common::MAX_HEADER_SIZE,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(6 * 60 * 60),

@@ -2,8 +2,8 @@
 
 use super::error::{ConfigError, Problem};
 use super::node::{Node, Origin, Table, Value};
-use btdt_host_runtime::serving::variables::PREFIX;
-use btdt_host_runtime::serving::{longer, nearest};
+use btdt_host_runtime::server_common::variables::PREFIX;
+use btdt_host_runtime::server_common::{longer, nearest};
 use std::cell::RefCell;
 
 /// What was found to be wrong, while all of it is read.

@@ -10,7 +10,7 @@ use super::{
     AuthConfig, CacheConfig, CacheLocation, CleanupConfig, Config, Limits, LogConfig, LogFormat,
     LogLevel, TlsConfig,
 };
-use btdt_host_runtime::serving::check_cache_name;
+use btdt_host_runtime::server_common::check_cache_name;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

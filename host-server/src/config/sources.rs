@@ -2,7 +2,7 @@
 
 use super::error::{ConfigError, Problem};
 use super::node::{Node, Origin, Table, Value, parse};
-use btdt_host_runtime::serving::variables::{FILE_VARIABLE, PREFIX, is_ours};
+use btdt_host_runtime::server_common::variables::{FILE_VARIABLE, PREFIX, is_ours};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;

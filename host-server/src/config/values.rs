@@ -4,7 +4,7 @@
 
 use super::node::{Node, Origin, Value};
 use super::secret::Secret;
-use btdt_host_runtime::serving::{nearest, parse_list, parse_switch};
+use btdt_host_runtime::server_common::{nearest, parse_list, parse_switch};
 use btdt_host_runtime::units::{parse_duration, parse_size, show_duration};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;

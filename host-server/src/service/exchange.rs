@@ -13,7 +13,7 @@ use btdt_host_runtime::codec::{Codec, max_stored_size};
 use btdt_host_runtime::content_coding::decompress;
 use btdt_host_runtime::engine::server::{self as core, Answer, Lookup, Page, UploadFault};
 use btdt_host_runtime::engine::{CoreError, Session, SharedObjects};
-use btdt_host_runtime::serving::{self, REQUEST_ID, damage};
+use btdt_host_runtime::server_common::{self, REQUEST_ID, damage};
 use btdt_ports::{Digest, IoErrorKind, ObjectKind, PutOutcome};
 use bytes::Bytes;
 use http::request::Parts;
@@ -447,20 +447,20 @@ impl Exchange {
     fn refuse(&self, refusal: &Refusal) -> Response<ResponseBody> {
         let request_id = self.id.as_str();
         let said = match refusal {
-            Refusal::Unanswered(Unanswered::Saturated) => serving::Refusal::Saturated,
-            Refusal::Unanswered(Unanswered::TooLarge) => serving::Refusal::TooLarge,
+            Refusal::Unanswered(Unanswered::Saturated) => server_common::Refusal::Saturated,
+            Refusal::Unanswered(Unanswered::TooLarge) => server_common::Refusal::TooLarge,
             Refusal::Unanswered(Unanswered::Broken(reason)) => {
                 tracing::error!(request_id, ?reason, "The core could not answer");
-                serving::Refusal::Broken
+                server_common::Refusal::Broken
             }
-            Refusal::Received(ReceiveFault::TooSlow) => serving::Refusal::TooSlow,
-            Refusal::Received(ReceiveFault::TooLarge) => serving::Refusal::TooLarge,
-            Refusal::Received(ReceiveFault::Interrupted) => serving::Refusal::Incomplete,
-            Refusal::Head => serving::Refusal::Head,
-            Refusal::Full => serving::Refusal::Full,
+            Refusal::Received(ReceiveFault::TooSlow) => server_common::Refusal::TooSlow,
+            Refusal::Received(ReceiveFault::TooLarge) => server_common::Refusal::TooLarge,
+            Refusal::Received(ReceiveFault::Interrupted) => server_common::Refusal::Incomplete,
+            Refusal::Head => server_common::Refusal::Head,
+            Refusal::Full => server_common::Refusal::Full,
             Refusal::Sent(fault) => {
                 tracing::error!(request_id, %fault, "The answer could not be sent");
-                serving::Refusal::Unreadable
+                server_common::Refusal::Unreadable
             }
         };
         problem::response(said, request_id)

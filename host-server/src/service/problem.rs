@@ -1,7 +1,7 @@
 //! What is said when a request fails outside the core.
 
 use super::send::ResponseBody;
-use btdt_host_runtime::serving::Refusal;
+use btdt_host_runtime::server_common::Refusal;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 

@@ -5,7 +5,7 @@ use super::objects::{HeldSink, HeldSource};
 use super::wit::{tree, types};
 use super::{Adapter, all, mirrored, mirrored_all};
 use crate::http::RemoteSink;
-use crate::losses::{self, RestoreLosses};
+use crate::wasi_limits::{self, RestoreLosses};
 use btdt_host_runtime::chunk_io::Source;
 use btdt_host_runtime::tree::filesystem::{
     FilesystemMaterializer, FilesystemPacker, FilesystemTree,
@@ -97,7 +97,7 @@ impl tree::GuestPacker for RunningPack {
             remote.settle(&mut packed)?;
         }
         if !TOLD.swap(true, Ordering::Relaxed) {
-            log(Severity::Warning, losses::MODES_NOT_STORED);
+            log(Severity::Warning, wasi_limits::MODES_NOT_STORED);
         }
         Ok(all(packed))
     }

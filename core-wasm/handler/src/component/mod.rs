@@ -1,24 +1,14 @@
 //! The component: bindings, what is set up, and the way of a request.
 
-mod console;
-mod exchange;
-mod faults;
-mod respond;
+mod bindings;
+mod fault_texts;
+mod reply;
+mod request;
 mod setup;
+mod stderr_log;
 
-pub(crate) mod bindings {
-    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
-    wit_bindgen::generate!({
-        path: ["../../wit", "../../wit/wasi"],
-        world: "btdt:wasi/handler",
-        generate_all,
-    });
-}
-
-use bindings::btdt::cache::server as core;
-use bindings::btdt::wasi::service;
 use bindings::exports::wasi::http::incoming_handler::Guest;
-use bindings::wasi::http::types as http;
+use bindings::http;
 
 struct Handler;
 
@@ -26,6 +16,6 @@ bindings::export!(Handler with_types_in bindings);
 
 impl Guest for Handler {
     fn handle(request: http::IncomingRequest, out: http::ResponseOutparam) {
-        exchange::answer(&request, out);
+        request::answer(&request, out);
     }
 }

@@ -1,7 +1,8 @@
 //! What an instance needs before it can answer: configuration, keys and caches. A runtime may make
 //! an instance for each request, so nothing is done here that is not needed by all of them.
 
-use super::{console, faults, service};
+use super::bindings::service;
+use super::{fault_texts, stderr_log};
 use crate::settings::{self, Settings};
 use std::env;
 use std::sync::OnceLock;
@@ -22,16 +23,16 @@ fn set_up() -> Option<Settings> {
     let loaded = match settings::load(variables) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            problems.iter().for_each(|problem| console::failure(problem));
+            problems.iter().for_each(|problem| stderr_log::failure(problem));
             return None;
         }
     };
-    loaded.warnings.iter().for_each(|warning| console::warn(warning));
+    loaded.warnings.iter().for_each(|warning| stderr_log::warn(warning));
     let opened = trust(&loaded.settings).and_then(|()| open(&loaded.settings));
     match opened {
         Ok(()) => Some(loaded.settings),
         Err(message) => {
-            console::failure(&message);
+            stderr_log::failure(&message);
             None
         }
     }
@@ -50,7 +51,7 @@ fn trust(settings: &Settings) -> Result<(), String> {
 fn open(settings: &Settings) -> Result<(), String> {
     for (name, path) in &settings.caches {
         service::add_cache(name, path.as_bytes()).map_err(|fault| {
-            format!("Could not open cache {name:?} at {path}: {}", faults::of_cache(fault))
+            format!("Could not open cache {name:?} at {path}: {}", fault_texts::of_cache(fault))
         })?;
     }
     Ok(())

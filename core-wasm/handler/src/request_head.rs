@@ -1,6 +1,6 @@
 //! The head of a request, as the core takes it.
 
-use btdt_host_runtime::serving::REQUEST_ID;
+use btdt_host_runtime::server_common::REQUEST_ID;
 
 /// The head of a request, and its size.
 #[derive(Debug, PartialEq, Eq)]

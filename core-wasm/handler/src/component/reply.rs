@@ -1,9 +1,9 @@
 //! Sends what was answered.
 
 use super::bindings::wasi::io::streams::{OutputStream, StreamError};
-use super::exchange::Exchange;
-use super::{console, core, faults, http, service};
-use btdt_host_runtime::serving::{REQUEST_ID, Refusal, damage};
+use super::bindings::{core, http, service};
+use super::{fault_texts, stderr_log};
+use btdt_host_runtime::server_common::{REQUEST_ID, Refusal};
 use service::{ArchivePlan, DamagedChunk, StoredCodec, TransferFault};
 use std::borrow::Cow;
 
@@ -29,8 +29,8 @@ pub(super) enum Content {
 
 /// The cache and the headers of the answer that a chunk was sent in.
 pub(super) struct Sent {
-    cache: Option<String>,
-    headers: Vec<(String, String)>,
+    pub(super) cache: Option<String>,
+    pub(super) headers: Vec<(String, String)>,
 }
 
 impl Reply {
@@ -89,33 +89,13 @@ impl Reply {
             Err(TransferFault::Interrupted) => {}
             // Not finished, the body is cut off, so that the client notices.
             Err(fault) => {
-                let why = faults::of_transfer(&fault);
-                console::failed_request(id, "the answer could not be completed", &why);
+                let why = fault_texts::of_transfer(&fault);
+                stderr_log::failed_request(id, "the answer could not be completed", &why);
                 if let TransferFault::Chunk(damaged) = fault {
                     on_damage(&Sent { cache, headers }, damaged);
                 }
             }
         }
-    }
-}
-
-impl Exchange {
-    /// Has a chunk of an entry that is being sent looked at, and taken away where it is damaged.
-    pub(super) fn drop_chunk(&self, sent: &Sent, damaged: DamagedChunk) {
-        let header = |wanted: &str| {
-            let found = sent.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-            found.map(|(_, value)| value.as_bytes())
-        };
-        let (path, query) = damage::check_request(
-            sent.cache.as_deref().unwrap_or_default(),
-            &damaged.digest.into(),
-            header("btdt-cache-key").unwrap_or_default(),
-            header("btdt-cache-key-encoding").is_some(),
-        );
-        let headers = self.request.headers.clone();
-        let request =
-            core::Request { method: "HEAD".to_owned(), path, query: Some(query), headers };
-        core::handle(&request, self.settings);
     }
 }
 

@@ -1,25 +1,26 @@
 //! One request: through the core, and back with what the core wants to be received.
 
 use super::bindings::wasi::io::streams::InputStream;
-use super::respond::{Content, Reply};
-use super::{console, core, faults, http, service, setup};
-use crate::head::Head;
+use super::bindings::{core, http, service};
+use super::reply::{Content, Reply, Sent};
+use super::{fault_texts, setup, stderr_log};
+use crate::request_head::Head;
 use crate::settings::Settings;
-use btdt_host_runtime::serving::Refusal;
-use service::{StoredCodec, TransferFault};
+use btdt_host_runtime::server_common::{Refusal, damage};
+use service::{DamagedChunk, StoredCodec, TransferFault};
 
 /// The pages of the native server.
 const DOCS: &str = include_str!("../../../../host-server/src/pages/docs.html");
 const OPENAPI: &str = include_str!("../../../../host-server/src/pages/openapi.json");
 
 /// A request that is being answered.
-pub(super) struct Exchange {
+struct ActiveRequest {
     /// What the client, and the log, know it by.
-    pub(super) id: String,
-    pub(super) is_head: bool,
+    id: String,
+    is_head: bool,
     /// The head, as the core takes it.
-    pub(super) request: core::Request,
-    pub(super) settings: core::Settings,
+    request: core::Request,
+    settings: core::Settings,
     announced: Option<u64>,
     max_body: u64,
 }
@@ -29,7 +30,7 @@ pub(super) fn answer(request: &http::IncomingRequest, out: http::ResponseOutpara
     let id = format!("{:016x}", wasip2::random::random::get_random_u64());
     let is_head = matches!(request.method(), http::Method::Head);
     let Some(settings) = setup::settings() else {
-        console::failed_request(&id, "it cannot be answered", "the configuration is wrong");
+        stderr_log::failed_request(&id, "it cannot be answered", "the configuration is wrong");
         return Reply::refusal(Refusal::Broken, &id, is_head).send(out, &id, |_, _| ());
     };
     let head = Head::new(
@@ -40,17 +41,17 @@ pub(super) fn answer(request: &http::IncomingRequest, out: http::ResponseOutpara
     if head.size > settings.max_head {
         return Reply::refusal(Refusal::Head, &id, is_head).send(out, &id, |_, _| ());
     }
-    let exchange = Exchange::new(id, request.method(), head, settings);
-    let replied = exchange.run(request);
-    let reply = replied.unwrap_or_else(|refusal| Reply::refusal(refusal, &exchange.id, is_head));
-    reply.send(out, &exchange.id, |cache, damaged| exchange.drop_chunk(cache, damaged));
+    let active = ActiveRequest::new(id, request.method(), head, settings);
+    let replied = active.run(request);
+    let reply = replied.unwrap_or_else(|refusal| Reply::refusal(refusal, &active.id, is_head));
+    reply.send(out, &active.id, |cache, damaged| active.drop_chunk(cache, damaged));
 }
 
-impl Exchange {
+impl ActiveRequest {
     fn new(id: String, method: http::Method, head: Head, settings: &Settings) -> Self {
         let announced = head.announced();
         let Head { path, query, headers, .. } = head;
-        Exchange {
+        ActiveRequest {
             id,
             is_head: matches!(method, http::Method::Head),
             request: core::Request { method: method_name(method), path, query, headers },
@@ -119,7 +120,11 @@ impl Exchange {
         let (stream, codec) = (body.stream()?, codec(encoding));
         let archive = service::receive_archive(stream, codec, &objects, self.max_body);
         let archive = archive.map_err(|fault| {
-            console::failed_request(&self.id, "the archive cannot be read", &format!("{fault:?}"));
+            stderr_log::failed_request(
+                &self.id,
+                "the archive cannot be read",
+                &format!("{fault:?}"),
+            );
             Refusal::Broken
         })?;
         Ok(core::with_archive(&self.request, self.settings, archive))
@@ -145,7 +150,7 @@ impl Exchange {
     }
 
     fn failed(&self, what: &str, fault: &TransferFault) {
-        console::failed_request(&self.id, what, &faults::of_transfer(fault));
+        stderr_log::failed_request(&self.id, what, &fault_texts::of_transfer(fault));
     }
 
     /// The reply that a response of the core becomes.
@@ -191,6 +196,24 @@ impl Exchange {
             length,
             cache: response.cache,
         })
+    }
+
+    /// Has a chunk of an entry that is being sent looked at, and taken away where it is damaged.
+    fn drop_chunk(&self, sent: &Sent, damaged: DamagedChunk) {
+        let header = |wanted: &str| {
+            let found = sent.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.as_bytes())
+        };
+        let (path, query) = damage::check_request(
+            sent.cache.as_deref().unwrap_or_default(),
+            &damaged.digest.into(),
+            header("btdt-cache-key").unwrap_or_default(),
+            header("btdt-cache-key-encoding").is_some(),
+        );
+        let headers = self.request.headers.clone();
+        let request =
+            core::Request { method: "HEAD".to_owned(), path, query: Some(query), headers };
+        core::handle(&request, self.settings);
     }
 }
 

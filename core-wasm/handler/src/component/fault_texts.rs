@@ -2,7 +2,7 @@
 
 use super::bindings::btdt::cache as wit;
 use super::bindings::btdt::wasi::places::{OpenFault, UnsupportedFormat};
-use super::service::{DamagedChunk, TransferFault};
+use super::bindings::service::{DamagedChunk, TransferFault};
 use btdt_host_runtime::storage::OpenError;
 use btdt_ports::{Digest, IoError, ObjectFault};
 

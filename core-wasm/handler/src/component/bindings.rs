@@ -1,0 +1,13 @@
+//! The generated bindings, and short names for the interfaces that are used everywhere.
+
+#![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
+
+wit_bindgen::generate!({
+    path: ["../../wit", "../../wit/wasi"],
+    world: "btdt:wasi/handler",
+    generate_all,
+});
+
+pub(super) use btdt::cache::server as core;
+pub(super) use btdt::wasi::service;
+pub(super) use wasi::http::types as http;
