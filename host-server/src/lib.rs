@@ -15,7 +15,6 @@ pub mod health_check;
 pub mod logging;
 mod metered;
 mod metrics;
-mod pages;
 mod printer;
 mod room;
 mod server;

@@ -201,7 +201,7 @@ fn every_documented_answer_is_given() {
 
 #[test]
 fn the_page_for_people_loads_nothing_from_elsewhere() {
-    let page = include_str!("../../host-server/src/pages/docs.html");
+    let page = include_str!("../../host-runtime/src/server_common/pages/docs.html");
     for outside in ["http:", "https:", "src=", "//cdn", "@import", "url(", "innerHTML"] {
         assert!(!page.contains(outside), "{outside}");
     }

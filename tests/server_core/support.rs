@@ -28,7 +28,8 @@ pub(crate) type Reply = http_api::Response<Arc<[u8]>, Plan>;
 
 /// The OpenAPI document.
 pub(crate) fn openapi() -> Value {
-    serde_json::from_str(include_str!("../../host-server/src/pages/openapi.json")).unwrap()
+    serde_json::from_str(include_str!("../../host-runtime/src/server_common/pages/openapi.json"))
+        .unwrap()
 }
 
 /// What follows the head of a request.

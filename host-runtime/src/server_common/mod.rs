@@ -2,6 +2,7 @@
 //! cannot be asked, and which variables of the environment are theirs. Nothing here does anything.
 
 pub mod damage;
+pub mod pages;
 mod refusal;
 mod suggest;
 pub mod variables;

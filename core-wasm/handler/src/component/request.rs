@@ -6,12 +6,8 @@ use super::reply::{Content, Reply, Sent};
 use super::{fault_texts, setup, stderr_log};
 use crate::request_head::Head;
 use crate::settings::Settings;
-use btdt_host_runtime::server_common::{Refusal, damage};
+use btdt_host_runtime::server_common::{Refusal, damage, pages};
 use service::{DamagedChunk, StoredCodec, TransferFault};
-
-/// The pages of the native server.
-const DOCS: &str = include_str!("../../../../host-server/src/pages/docs.html");
-const OPENAPI: &str = include_str!("../../../../host-server/src/pages/openapi.json");
 
 /// A request that is being answered.
 struct ActiveRequest {
@@ -233,8 +229,8 @@ impl Body {
 
 fn page_text(page: core::Page) -> (&'static str, &'static str) {
     match page {
-        core::Page::Docs => ("text/html; charset=utf-8", DOCS),
-        core::Page::OpenApi => ("application/json", OPENAPI),
+        core::Page::Docs => ("text/html; charset=utf-8", pages::DOCS),
+        core::Page::OpenApi => ("application/json", pages::OPENAPI),
         core::Page::Readiness => ("text/plain", "ready"),
         // The core has been told that there is no such page.
         core::Page::Metrics => ("text/plain", ""),
