@@ -3,8 +3,8 @@
 //!
 //! It is the counterpart of the engine of `btdt-host-runtime` and uses the same backends, which do
 //! everything one after the other here. `component` knows the generated bindings and passes calls
-//! on; `http` is the client of servers; `wasi_limits` counts what WASI cannot do, so that the user is
-//! told once.
+//! on; `http` is the client of servers; `wasi_limits` counts what WASI cannot do, so that the user
+//! is told once.
 
 // Other targets only have the tests of what is pure.
 #![cfg_attr(not(target_family = "wasm"), allow(dead_code))]

@@ -1,43 +1,43 @@
-//! What WASI cannot do, and whom that matters to.
+//! What WASI cannot do, and which files that affects.
 
 use btdt_host_runtime::tree::filesystem::RewrittenFile;
 use btdt_ports::{DirectoryState, Existing, MaterializeBatch, RemovalPlan, Tally};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// Said once where trees are stored.
+/// Logged once when trees are stored.
 pub(crate) const MODES_NOT_STORED: &str =
     "This runtime does not tell permission bits: new files are stored without them (docs/wasi.md)";
 
-/// The bits that let somebody run a file.
+/// Any of these bits makes a file executable.
 const EXECUTABLE: u32 = 0o111;
-/// The bits that let everybody read, without which something is meant for few.
+/// Without all of these bits, a file is private.
 const READABLE: u32 = 0o444;
-/// The bit that lets the owner write.
+/// Without this bit, a file is read-only.
 const OWNER_WRITES: u32 = 0o200;
 
-/// What a restore does not bring back.
+/// What a restore cannot restore.
 #[derive(Debug, Default)]
 pub(crate) struct RestoreLosses {
-    /// Parent and name of each directory of the plan, to make paths of.
+    /// Parent and name of each directory of the plan, for paths.
     directories: Vec<(u32, Vec<u8>)>,
     /// Files that should be executable.
     executable: Tally,
-    /// Files and directories that not everybody should be able to read, or nobody to change.
+    /// Files and directories that should be private or read-only.
     restricted: Tally,
-    /// Symbolic links that no runtime makes.
+    /// Symbolic links that runtimes refuse to create.
     links: Tally,
-    /// Whether the targets of some of them are not UTF-8.
+    /// Whether some of their targets are not UTF-8.
     has_foreign_targets: bool,
 }
 
 impl RestoreLosses {
-    /// Notes what of a batch is going to be lost, and removes from it what no runtime can do.
+    /// Notes what will be lost, and removes from the batch what no runtime can do.
     pub(crate) fn take_from(&mut self, batch: &mut MaterializeBatch) {
         for directory in &batch.directories {
             let number = self.directories.len() as u32;
             self.directories.push((directory.parent, directory.name.clone()));
-            // One that is there may well have the right mode, which is left alone.
+            // An existing directory keeps its mode, which may well be right.
             let is_made =
                 matches!(directory.state, DirectoryState::Absent | DirectoryState::Obstructed);
             if is_made && directory.mode.is_some_and(is_restricted) {
@@ -46,8 +46,8 @@ impl RestoreLosses {
             }
         }
         for file in &batch.files {
-            // What is only compared is mostly kept, with the mode that it has. What is not, is said
-            // afterwards.
+            // Files that are compared are mostly kept, with their modes. `note_rewritten` is called
+            // for the others.
             if let (Some(mode), Existing::Absent | Existing::Replace) = (file.mode, file.existing) {
                 self.note_mode(file.directory, &file.name, mode);
             }
@@ -55,7 +55,7 @@ impl RestoreLosses {
         self.leave_links_out(batch);
     }
 
-    /// Notes what has been lost by writing a file that the plan only had compared.
+    /// Notes what was lost by writing a file that was planned to be compared.
     pub(crate) fn note_rewritten(&mut self, file: &RewrittenFile) {
         self.note_mode(file.directory, &file.name, file.mode);
     }
@@ -69,9 +69,9 @@ impl RestoreLosses {
         }
     }
 
-    /// `symlink-at` of WASI has to refuse absolute targets, and takes text only. Whatever is in the
-    /// place of such a link stays there, a directory too: it may be the link itself, which WASI
-    /// cannot read either.
+    /// `symlink-at` of WASI must refuse absolute targets, and targets are text. What exists in the
+    /// place of such a link is not removed, not even a directory: it may be the link itself, which
+    /// WASI cannot read either.
     fn leave_links_out(&mut self, batch: &mut MaterializeBatch) {
         let RestoreLosses { directories, links, has_foreign_targets, .. } = self;
         let mut left_out = BTreeSet::new();
@@ -91,7 +91,7 @@ impl RestoreLosses {
         }
     }
 
-    /// What the user is told: one line about each kind of loss.
+    /// Messages for the user: one for each kind of loss.
     pub(crate) fn messages(&self) -> Vec<String> {
         let modes = [
             self.executable.describe(
@@ -127,7 +127,7 @@ impl RestoreLosses {
     }
 }
 
-/// Whether a mode keeps somebody from something that the mode of new files allows.
+/// Whether a mode forbids what the mode of new files allows.
 fn is_restricted(mode: u32) -> bool {
     mode & READABLE != READABLE || mode & OWNER_WRITES == 0
 }
@@ -135,7 +135,7 @@ fn is_restricted(mode: u32) -> bool {
 fn path(directories: &[(u32, Vec<u8>)], directory: Option<u32>, name: &[u8]) -> Vec<u8> {
     let mut parts = vec![name];
     let mut next = directory;
-    // Each directory follows its parent, and number 0 is its own.
+    // Parents have lower numbers, and number 0 is its own parent.
     while let Some(number) = next {
         let Some((parent, name)) = directories.get(number as usize) else { break };
         parts.push(name);

@@ -1,19 +1,17 @@
 //! The server of btdt as a component: `wasi:http/incoming-handler` in front of the core.
 //!
 //! It is the counterpart of the service of `host-server`, on the interface `btdt:wasi/service` of
-//! the adapter: the core decides about each request, the adapter moves the bytes, and this passes
-//! the streams on, so that no body but those that the core itself makes is ever in its memory.
-//! `settings` reads the configuration, `request_head` the head of a request; `component` knows the
-//! generated bindings.
+//! the adapter: the core decides about each request, the adapter moves the bytes, and the handler
+//! passes streams from one to the other. The only bodies in its memory are those that the core
+//! itself creates. `component` knows the generated bindings, `request_head` parses.
 //!
-//! What is absent: connections, TLS, time limits, and how many requests there are at once are the
-//! runtime's. It may make an instance for each request, so nothing lasts beyond one, and there is
-//! no cleanup and nothing to count.
+//! Connections, TLS, time limits and the number of concurrent requests are left to the runtime. It
+//! may create an instance for each request, so nothing outlives a request: there are no cleanups
+//! and no metrics.
 
-// Other targets only have the tests of what is pure.
+// Other targets only run the unit tests.
 #![cfg_attr(not(target_family = "wasm"), allow(dead_code))]
 
 #[cfg(target_family = "wasm")]
 mod component;
 mod request_head;
-mod settings;

@@ -1,4 +1,4 @@
-//! The head of a request, as the core takes it.
+//! The head of a request, as the core expects it.
 
 use btdt_host_runtime::server_common::REQUEST_ID;
 
@@ -7,14 +7,14 @@ use btdt_host_runtime::server_common::REQUEST_ID;
 pub(crate) struct Head {
     pub(crate) path: String,
     pub(crate) query: Option<String>,
-    /// Names in lower case, and values that are visible ASCII.
+    /// Names in lower case. Values that are not visible ASCII are left out.
     pub(crate) headers: Vec<(String, String)>,
-    /// Bytes of the head as it was sent, about.
+    /// Approximate size of the head as it was sent, in bytes.
     pub(crate) size: u64,
 }
 
 impl Head {
-    /// The head with this target and these headers. It gets the id as a header.
+    /// Adds the id as a header.
     pub(crate) fn new(target: &str, sent: Vec<(String, Vec<u8>)>, id: &str) -> Self {
         let fields: usize = sent.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         let size = (target.len() + fields) as u64;
@@ -32,7 +32,7 @@ impl Head {
         Head { path: path.to_owned(), query, headers, size }
     }
 
-    /// The length of the body that the sender announced. One that contradicts itself is none.
+    /// The `Content-Length`, unless it is contradictory.
     pub(crate) fn announced(&self) -> Option<u64> {
         let mut lengths = self.headers.iter().filter(|(name, _)| name == "content-length");
         let length = lengths.next()?.1.trim().parse().ok()?;

@@ -1,82 +1,73 @@
-//! What is said when a request fails outside the core: JSON as RFC 9457 has it, the same form as
-//! the core's own.
+//! Responses to requests that fail outside the core: JSON as in RFC 9457, like the core's own.
 
-/// Seconds after which a client of a busy server should come again.
+/// Seconds after which a client should try again when the server is busy.
 const RETRY_SECONDS: &str = "5";
 
-/// The header by which clients know the protocol, as the core has it.
+/// The header by which clients recognise the protocol; the core sends the same.
 const VERSION_HEADER: &str = "btdt-protocol";
 const VERSION: &str = "1";
 
-/// Why a server answers a request without the core, or instead of it.
+/// Why a server answers a request itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Too much is going on.
+    /// There are too many requests.
     Saturated,
-    /// The core could not be asked.
+    /// The core failed.
     Broken,
     /// The body arrived too slowly.
     TooSlow,
     /// The body is too large.
     TooLarge,
-    /// The body did not arrive whole, or is not encoded as announced.
+    /// The body is incomplete or not encoded as announced.
     Incomplete,
     /// The head is too large.
     Head,
     /// The quota of the cache is used up.
     Full,
-    /// What is to be sent cannot be read.
+    /// The entry cannot be read.
     Unreadable,
 }
 
 impl Refusal {
+    /// Status code, its name in RFC 9110, and a text for people.
+    fn parts(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Refusal::Saturated => {
+                (503, "Service Unavailable", "The server has too much to do. Try again later.")
+            }
+            Refusal::Broken => (500, "Internal Server Error", "The server has an internal error."),
+            Refusal::TooSlow => (408, "Request Timeout", "The body arrived too slowly."),
+            Refusal::TooLarge => {
+                (413, "Payload Too Large", "The body is larger than this server allows.")
+            }
+            Refusal::Incomplete => {
+                (400, "Bad Request", "The body is incomplete or not encoded as announced.")
+            }
+            Refusal::Head => (
+                431,
+                "Request Header Fields Too Large",
+                "The head of the request is larger than this server allows.",
+            ),
+            Refusal::Full => (507, "Insufficient Storage", "The quota of the cache is used up."),
+            Refusal::Unreadable => {
+                (500, "Internal Server Error", "The server could not read the entry.")
+            }
+        }
+    }
+
     /// The status code.
     #[must_use]
     pub fn status(self) -> u16 {
-        match self {
-            Refusal::Saturated => 503,
-            Refusal::Broken | Refusal::Unreadable => 500,
-            Refusal::TooSlow => 408,
-            Refusal::TooLarge => 413,
-            Refusal::Incomplete => 400,
-            Refusal::Head => 431,
-            Refusal::Full => 507,
-        }
+        self.parts().0
     }
 
-    /// The meaning of the status, as RFC 9110 names it.
-    fn title(self) -> &'static str {
-        match self {
-            Refusal::Saturated => "Service Unavailable",
-            Refusal::Broken | Refusal::Unreadable => "Internal Server Error",
-            Refusal::TooSlow => "Request Timeout",
-            Refusal::TooLarge => "Payload Too Large",
-            Refusal::Incomplete => "Bad Request",
-            Refusal::Head => "Request Header Fields Too Large",
-            Refusal::Full => "Insufficient Storage",
-        }
-    }
-
-    fn detail(self) -> &'static str {
-        match self {
-            Refusal::Saturated => "The server has too much to do. Try again later.",
-            Refusal::Broken => "The server has an internal error.",
-            Refusal::TooSlow => "The body arrived too slowly.",
-            Refusal::TooLarge => "The body is larger than this server allows.",
-            Refusal::Incomplete => "The body is incomplete or not encoded as announced.",
-            Refusal::Head => "The head of the request is larger than this server allows.",
-            Refusal::Full => "The quota of the cache is used up.",
-            Refusal::Unreadable => "The server could not read the entry.",
-        }
-    }
-
-    /// Names and values of the headers, which include the type of the body.
+    /// Names and values of the headers, including the type of the body.
     #[must_use]
     pub fn headers(self) -> Vec<(&'static str, &'static str)> {
         let mut headers = vec![
             ("content-type", "application/problem+json"),
             ("cache-control", "no-store"),
-            // As the core's own: a client must not take a busy server for the original one.
+            // Without it, clients would take a busy server for one of btdt 0.4.
             (VERSION_HEADER, VERSION),
         ];
         if self == Refusal::Saturated {
@@ -85,10 +76,10 @@ impl Refusal {
         headers
     }
 
-    /// The body, which names the request as the log does: letters and digits.
+    /// The body. The id, letters and digits, is that of the log.
     #[must_use]
     pub fn body(self, request_id: &str) -> String {
-        let (title, status, detail) = (self.title(), self.status(), self.detail());
+        let (status, title, detail) = self.parts();
         format!(
             r#"{{"title":"{title}","status":{status},"detail":"{detail}","request_id":"{request_id}"}}"#
         )
@@ -111,9 +102,9 @@ mod tests {
             Refusal::Full,
             Refusal::Unreadable,
         ] {
-            let texts = [refusal.title(), refusal.detail()];
+            let (_, title, detail) = refusal.parts();
             let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ';
-            assert!(texts.iter().all(|text| text.chars().all(plain)), "{refusal:?}");
+            assert!([title, detail].iter().all(|text| text.chars().all(plain)), "{refusal:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What went wrong, in the words of every host.
+//! Faults of the adapter as texts, the same as those of native hosts.
 
 use super::bindings::btdt::cache as wit;
 use super::bindings::btdt::wasi::places::{OpenFault, UnsupportedFormat};

@@ -1,4 +1,4 @@
-//! The component: bindings, what is set up, and the way of a request.
+//! The component: its bindings, how it is set up, and how it handles requests.
 
 mod bindings;
 mod fault_texts;

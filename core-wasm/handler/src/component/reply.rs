@@ -1,4 +1,4 @@
-//! Sends what was answered.
+//! Sends the answer to a request.
 
 use super::bindings::wasi::io::streams::{OutputStream, StreamError};
 use super::bindings::{core, http, service};
@@ -7,19 +7,19 @@ use btdt_host_runtime::server_common::{REQUEST_ID, Refusal};
 use service::{ArchivePlan, DamagedChunk, StoredCodec, TransferFault};
 use std::borrow::Cow;
 
-/// What is sent.
+/// An answer.
 pub(super) struct Reply {
     pub(super) status: u16,
-    /// Names and values, without the length and the id of the request.
+    /// Without `Content-Length` and the id of the request.
     pub(super) headers: Vec<(String, String)>,
     pub(super) content: Content,
-    /// The length of the body, where it is known. For `HEAD`: of the one that is left out.
+    /// The length of the body, if it is known. For `HEAD`: of the body that is omitted.
     pub(super) length: Option<u64>,
-    /// The cache that was asked.
+    /// The cache that the request was about.
     pub(super) cache: Option<String>,
 }
 
-/// A body on its way out.
+/// A body.
 pub(super) enum Content {
     Empty,
     Bytes(Cow<'static, [u8]>),
@@ -27,14 +27,14 @@ pub(super) enum Content {
     Archive(ArchivePlan, StoredCodec),
 }
 
-/// The cache and the headers of the answer that a chunk was sent in.
+/// The answer that contained a damaged chunk.
 pub(super) struct Sent {
     pub(super) cache: Option<String>,
     pub(super) headers: Vec<(String, String)>,
 }
 
 impl Reply {
-    /// A reply that says why there is no answer of the core.
+    /// A reply that explains why the core did not answer.
     pub(super) fn refusal(refusal: Refusal, id: &str, is_head: bool) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let body = refusal.body(id).into_bytes();
@@ -48,8 +48,8 @@ impl Reply {
         }
     }
 
-    /// Sends it. `on_damage` is called with a chunk that cannot be used, before the client can know
-    /// that its answer is incomplete.
+    /// Sends it. `on_damage` is called with a chunk that cannot be used, before the client can see
+    /// that the answer is incomplete.
     pub(super) fn send(
         self,
         out: http::ResponseOutparam,
@@ -59,13 +59,13 @@ impl Reply {
         let Reply { status, headers, content, length, cache } = self;
         let response = http::OutgoingResponse::new(fields(&headers, length, id));
         if response.set_status_code(status).is_err() {
-            // Whatever it was meant to say, it is no success.
+            // The runtime does not accept the status. Whatever it was, it must not look like a success.
             let _ = response.set_status_code(Refusal::Broken.status());
         }
-        // All of them have one, if only to be ended: some runtimes cannot do without.
+        // Even an empty body must be finished: some runtimes require it.
         let body = response.body();
         http::ResponseOutparam::set(out, Ok(response));
-        // Both are asked for once only.
+        // Both fail only the second time.
         let Ok(body) = body else { return };
         let Ok(stream) = body.write() else { return };
         let sent = match content {
@@ -81,13 +81,12 @@ impl Reply {
         };
         match sent {
             Ok(()) => {
-                // Where the client has gone, nobody needs to know; for `HEAD` nothing has the length
-                // that was said.
+                // Fails if the client has gone, or for `HEAD`, whose body is shorter than announced.
                 let _ = http::OutgoingBody::finish(body, None);
             }
-            // It has gone.
+            // The client has gone.
             Err(TransferFault::Interrupted) => {}
-            // Not finished, the body is cut off, so that the client notices.
+            // The body is not finished, so that the client notices that it is incomplete.
             Err(fault) => {
                 let why = fault_texts::of_transfer(&fault);
                 stderr_log::failed_request(id, "the answer could not be completed", &why);
@@ -99,20 +98,20 @@ impl Reply {
     }
 }
 
-/// The headers of a response. Those that the runtime does not allow are its own business.
+/// The headers of a response, except those that the runtime does not allow.
 fn fields(headers: &[(String, String)], length: Option<u64>, id: &str) -> http::Fields {
     let fields = http::Fields::new();
     let length = length.map(|length| length.to_string());
     let own = length.as_deref().map(|length| ("content-length", length));
     let given = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in given.chain(own).chain([(REQUEST_ID, id)]) {
-        // The key of an entry is sent to btdt 0.4 as it is, whatever letters it has.
+        // For btdt 0.4, the key of an entry is sent as it is, even if it is not ASCII.
         let _ = fields.append(name, value.as_bytes());
     }
     fields
 }
 
-/// Writes all bytes, in pieces as large as the runtime takes.
+/// Writes all bytes, in pieces of the size that the runtime accepts.
 fn write(stream: OutputStream, bytes: &[u8]) -> Result<(), TransferFault> {
     let gone = |_: StreamError| TransferFault::Interrupted;
     let mut left = bytes;

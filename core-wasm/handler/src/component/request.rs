@@ -1,31 +1,32 @@
-//! One request: through the core, and back with what the core wants to be received.
+//! Handles one request: asks the core, receives the body if the core wants it, and replies.
 
 use super::bindings::wasi::io::streams::InputStream;
 use super::bindings::{core, http, service};
 use super::reply::{Content, Reply, Sent};
 use super::{fault_texts, setup, stderr_log};
 use crate::request_head::Head;
-use crate::settings::Settings;
 use btdt_host_runtime::server_common::{Refusal, damage, pages};
+use btdt_server_config::Config;
 use service::{DamagedChunk, StoredCodec, TransferFault};
 
 /// A request that is being answered.
 struct ActiveRequest {
-    /// What the client, and the log, know it by.
+    /// Identifies the request in the log and for the client.
     id: String,
     is_head: bool,
-    /// The head, as the core takes it.
     request: core::Request,
     settings: core::Settings,
+    /// The `Content-Length`.
     announced: Option<u64>,
+    /// For archives, in bytes.
     max_body: u64,
 }
 
-/// Answers a request. There is always an answer, unless something traps: then the runtime has one.
+/// Answers a request. Only if something traps is there no answer; then the runtime sends one.
 pub(super) fn answer(request: &http::IncomingRequest, out: http::ResponseOutparam) {
     let id = format!("{:016x}", wasip2::random::random::get_random_u64());
     let is_head = matches!(request.method(), http::Method::Head);
-    let Some(settings) = setup::settings() else {
+    let Some(config) = setup::config() else {
         stderr_log::failed_request(&id, "it cannot be answered", "the configuration is wrong");
         return Reply::refusal(Refusal::Broken, &id, is_head).send(out, &id, |_, _| ());
     };
@@ -34,17 +35,17 @@ pub(super) fn answer(request: &http::IncomingRequest, out: http::ResponseOutpara
         request.headers().entries(),
         &id,
     );
-    if head.size > settings.max_head {
+    if head.size > config.limits.max_header_size {
         return Reply::refusal(Refusal::Head, &id, is_head).send(out, &id, |_, _| ());
     }
-    let active = ActiveRequest::new(id, request.method(), head, settings);
+    let active = ActiveRequest::new(id, request.method(), head, config);
     let replied = active.run(request);
     let reply = replied.unwrap_or_else(|refusal| Reply::refusal(refusal, &active.id, is_head));
     reply.send(out, &active.id, |cache, damaged| active.drop_chunk(cache, damaged));
 }
 
 impl ActiveRequest {
-    fn new(id: String, method: http::Method, head: Head, settings: &Settings) -> Self {
+    fn new(id: String, method: http::Method, head: Head, config: &Config) -> Self {
         let announced = head.announced();
         let Head { path, query, headers, .. } = head;
         ActiveRequest {
@@ -52,12 +53,12 @@ impl ActiveRequest {
             is_head: matches!(method, http::Method::Head),
             request: core::Request { method: method_name(method), path, query, headers },
             settings: core::Settings {
-                api_docs: settings.api_docs,
+                api_docs: config.enable_api_docs,
                 metrics: false,
-                max_manifest: settings.max_manifest,
+                max_manifest: config.limits.max_manifest_size,
             },
             announced,
-            max_body: settings.max_body,
+            max_body: config.limits.max_body_size,
         }
     }
 
@@ -126,7 +127,7 @@ impl ActiveRequest {
         Ok(core::with_archive(&self.request, self.settings, archive))
     }
 
-    /// Refuses at once what is going to be too large.
+    /// Refuses early what is announced as too large.
     fn check_announced(&self, limit: u64) -> Result<(), Refusal> {
         if self.announced.is_some_and(|length| length > limit) {
             return Err(Refusal::TooLarge);
@@ -149,7 +150,6 @@ impl ActiveRequest {
         stderr_log::failed_request(&self.id, what, &fault_texts::of_transfer(fault));
     }
 
-    /// The reply that a response of the core becomes.
     fn reply(&self, response: core::Response) -> Result<Reply, Refusal> {
         let mut headers = response.headers;
         let (content, length) = match response.body {
@@ -168,7 +168,7 @@ impl ActiveRequest {
             core::Body::Archive(core::ArchiveBody { plan, encoding }) => {
                 let codec = codec(encoding);
                 let length = match codec {
-                    // The core plans nothing that is left out.
+                    // A response to `HEAD` has no plan.
                     _ if self.is_head => None,
                     StoredCodec::None => Some(service::archive_length(&plan).map_err(|fault| {
                         self.failed("the archive cannot be sent", &fault);
@@ -194,7 +194,7 @@ impl ActiveRequest {
         })
     }
 
-    /// Has a chunk of an entry that is being sent looked at, and taken away where it is damaged.
+    /// Has the core check a chunk of an entry that is being sent, and remove it if it is damaged.
     fn drop_chunk(&self, sent: &Sent, damaged: DamagedChunk) {
         let header = |wanted: &str| {
             let found = sent.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
@@ -213,12 +213,12 @@ impl ActiveRequest {
     }
 }
 
-/// The body of a request: what is left of it goes with this.
+/// The body of a request. Dropping it discards what was not read.
 struct Body(http::IncomingBody);
 
 impl Body {
     fn of(request: &http::IncomingRequest) -> Result<Self, Refusal> {
-        // It is asked for once only.
+        // This fails only the second time.
         request.consume().map(Body).map_err(|()| Refusal::Broken)
     }
 
@@ -232,7 +232,7 @@ fn page_text(page: core::Page) -> (&'static str, &'static str) {
         core::Page::Docs => ("text/html; charset=utf-8", pages::DOCS),
         core::Page::OpenApi => ("application/json", pages::OPENAPI),
         core::Page::Readiness => ("text/plain", "ready"),
-        // The core has been told that there is no such page.
+        // Never asked for: the settings of the core say that there are no metrics.
         core::Page::Metrics => ("text/plain", ""),
     }
 }

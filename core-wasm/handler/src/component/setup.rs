@@ -1,57 +1,58 @@
-//! What an instance needs before it can answer: configuration, keys and caches. A runtime may make
-//! an instance for each request, so nothing is done here that is not needed by all of them.
+//! Prepares an instance: configuration, keys and caches. A runtime may create an instance for each
+//! request, so this does only what every request needs.
 
 use super::bindings::service;
 use super::{fault_texts, stderr_log};
-use crate::settings::{self, Settings};
+use btdt_server_config::{CacheLocation, Config, Loaded, load_on_wasi};
 use std::env;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
-static SETTINGS: OnceLock<Option<Settings>> = OnceLock::new();
+static CONFIG: OnceLock<Option<Config>> = OnceLock::new();
 
-/// The configuration, once keys and caches are known to the adapter; `None` where something is
-/// wrong, which has been said then.
-pub(super) fn settings() -> Option<&'static Settings> {
-    SETTINGS.get_or_init(set_up).as_ref()
+/// The configuration, once keys and caches are known to the adapter; `None` if something is wrong,
+/// which was logged then.
+pub(super) fn config() -> Option<&'static Config> {
+    CONFIG.get_or_init(set_up).as_ref()
 }
 
-fn set_up() -> Option<Settings> {
+fn set_up() -> Option<Config> {
     let variables = env::vars_os();
-    // WASI has no others than UTF-8.
+    // All variables are UTF-8 under WASI.
     let variables = variables
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let loaded = match settings::load(variables) {
+    let Loaded { config, warnings, .. } = match load_on_wasi(variables) {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            problems.iter().for_each(|problem| stderr_log::failure(problem));
+        Err(error) => {
+            error.problems.iter().for_each(|problem| stderr_log::failure(&problem.to_string()));
             return None;
         }
     };
-    loaded.warnings.iter().for_each(|warning| stderr_log::warn(warning));
-    let opened = trust(&loaded.settings).and_then(|()| open(&loaded.settings));
-    match opened {
-        Ok(()) => Some(loaded.settings),
-        Err(message) => {
-            stderr_log::failure(&message);
-            None
-        }
+    warnings.iter().for_each(|warning| stderr_log::warn(warning));
+    if let Err(message) = trust_keys(&config).and_then(|()| add_caches(&config)) {
+        stderr_log::failure(&message);
+        return None;
     }
+    Some(config)
 }
 
-fn trust(settings: &Settings) -> Result<(), String> {
-    let bytes = |path: &String| path.as_bytes().to_vec();
+fn trust_keys(config: &Config) -> Result<(), String> {
+    let bytes = |path: &PathBuf| path.as_os_str().as_encoded_bytes().to_vec();
     let keys = service::Keys {
-        private_key: settings.private_key.as_ref().map(bytes),
-        public_keys: settings.public_keys.iter().map(bytes).collect(),
-        revocation_list: settings.revocation_list.as_ref().map(bytes),
+        private_key: config.auth.private_key.as_ref().map(bytes),
+        public_keys: config.auth.public_keys.iter().map(bytes).collect(),
+        revocation_list: config.auth.revocation_list.as_ref().map(bytes),
     };
     service::trust(&keys).map_err(|fault| fault.reason)
 }
 
-fn open(settings: &Settings) -> Result<(), String> {
-    for (name, path) in &settings.caches {
-        service::add_cache(name, path.as_bytes()).map_err(|fault| {
-            format!("Could not open cache {name:?} at {path}: {}", fault_texts::of_cache(fault))
+fn add_caches(config: &Config) -> Result<(), String> {
+    for (name, cache) in &config.caches {
+        // There are no others on WASI.
+        let CacheLocation::Filesystem(path) = &cache.location else { continue };
+        service::add_cache(name, path.as_os_str().as_encoded_bytes()).map_err(|fault| {
+            let (path, why) = (path.display(), fault_texts::of_cache(fault));
+            format!("Could not open cache {name:?} at {path}: {why}")
         })?;
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! Values that must not be seen.
+//! Values that must not be shown.
 
 use std::fmt;
 
-/// A text that does not show itself in messages.
+/// A text that stays out of messages and logs.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -13,16 +13,10 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The text, for what needs it.
+    /// The text itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -1,54 +1,57 @@
-//! The configuration: from a file and the environment to one checked, plain [`Config`].
-//!
-//! A TOML file gives the values, variables of the environment replace some of them, and defaults
-//! fill the rest ([`sources`] reads, [`settings`] knows the keys). Everything that is wrong is
-//! reported at once, each with the file and line, or the variable, that it comes from.
+//! The checked configuration, its keys and their defaults.
 
-mod checks;
-mod error;
-mod node;
-mod report;
-mod secret;
-mod section;
-mod settings;
-mod sources;
-mod values;
-
-pub use checks::{Files, SystemFiles, create_cache_directories};
-pub use error::{ConfigError, Problem};
-pub use node::Origin;
-pub use report::summary;
-pub use secret::Secret;
-pub use sources::Sources;
-
-use btdt_host_runtime::server_common;
+use crate::secret::Secret;
+use crate::values;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// All that the server can be told, checked. Sizes are bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+const MIB: u64 = 1 << 20;
+
+/// Everything that can be configured. Sizes are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Config {
     /// Addresses to listen on, each `HOST:PORT`; at least one.
+    #[serde(deserialize_with = "values::addresses")]
     pub bind_addrs: Vec<String>,
     /// Whether `/docs` and `/api/openapi.json` are served.
+    #[serde(deserialize_with = "values::switch")]
     pub enable_api_docs: bool,
     /// Whether `/metrics` is served.
+    #[serde(deserialize_with = "values::switch")]
     pub enable_metrics: bool,
-    /// Certificate and key; without them, connections are not encrypted.
-    pub tls: Option<TlsConfig>,
-    /// What tokens are checked with.
-    pub auth: AuthConfig,
-    /// Time from one cleanup to the next.
-    pub cleanup_interval: Duration,
-    /// The caches, by their names in URLs.
-    pub caches: BTreeMap<String, CacheConfig>,
-    /// What clients may take up.
+    /// How long a shutdown waits for running requests.
+    #[serde(deserialize_with = "values::duration")]
+    pub shutdown_grace_period: Duration,
+    /// What clients may use.
     pub limits: Limits,
     /// What is logged, and how.
     pub log: LogConfig,
-    /// How long a shutdown waits for requests that are running.
-    pub shutdown_grace_period: Duration,
+    /// Certificate and key; without them, connections are not encrypted.
+    #[serde(skip)]
+    pub tls: Option<TlsConfig>,
+    /// What tokens are verified with.
+    #[serde(skip)]
+    pub auth: AuthConfig,
+    /// Time from one cleanup to the next.
+    #[serde(skip)]
+    pub cleanup_interval: Duration,
+    /// The caches, by their names in URLs.
+    #[serde(skip)]
+    pub caches: BTreeMap<String, CacheConfig>,
+}
+
+/// A valid configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+    /// What deserves attention but does not stop the server, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Where certificate and private key are.
@@ -56,7 +59,7 @@ pub struct Config {
 pub enum TlsConfig {
     /// Two PEM files.
     Pem {
-        /// The certificate of the server first, then those that lead to its root.
+        /// The server's certificate, followed by its chain.
         certificate: PathBuf,
         /// PKCS#8, PKCS#1 or SEC1, not encrypted.
         private_key: PathBuf,
@@ -65,19 +68,19 @@ pub enum TlsConfig {
     Pkcs12 {
         /// The file.
         keystore: PathBuf,
-        /// What it is encrypted with.
+        /// The password that it is encrypted with.
         password: Secret,
     },
 }
 
-/// What tokens are checked with: a private key, public keys, or both.
+/// What tokens are verified with: a private key, public keys, or both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthConfig {
     /// File of the private key, whose public key accepts tokens; created if it is missing.
     pub private_key: Option<PathBuf>,
     /// Files of further public keys that accept tokens.
     pub public_keys: Vec<PathBuf>,
-    /// File of the ids of revoked tokens.
+    /// File with the ids of revoked tokens.
     pub revocation_list: Option<PathBuf>,
 }
 
@@ -86,16 +89,16 @@ pub struct AuthConfig {
 pub struct CacheConfig {
     /// Where it is.
     pub location: CacheLocation,
-    /// What a cleanup removes: its own values, else those of `[cleanup]`.
+    /// What a cleanup removes: the cache's own values, or else those of `[cleanup]`.
     pub cleanup: CleanupConfig,
-    /// Stores that would make it larger than this are refused.
+    /// Stores that would make the cache larger than this are refused.
     pub quota: Option<u64>,
 }
 
 /// Where a cache is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheLocation {
-    /// In memory; gone when the server stops.
+    /// In memory; lost when the server stops.
     InMemory,
     /// In this directory.
     Filesystem(PathBuf),
@@ -104,53 +107,70 @@ pub enum CacheLocation {
 /// What a cleanup removes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CleanupConfig {
-    /// Entries that were not used for longer than this; `None` keeps them for ever.
+    /// Entries that were not used for longer than this; `None` keeps them forever.
     pub cache_expiration: Option<Duration>,
-    /// Entries, least recently used first, until the cache is not larger than this; `None` is
-    /// without limit.
+    /// Entries, least recently used first, until the cache is no larger than this; `None` is
+    /// unlimited.
     pub max_cache_size: Option<u64>,
-    /// How long data that nothing refers to any more is kept before it is deleted for good.
+    /// How long unreferenced data is kept before it is deleted for good.
     pub grace_period: Duration,
 }
 
-/// What clients may take up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What clients may use.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Largest body of a request that stores an archive.
+    #[serde(deserialize_with = "values::nonzero_size")]
     pub max_body_size: u64,
     /// Largest manifest.
+    #[serde(deserialize_with = "values::nonzero_size")]
     pub max_manifest_size: u64,
     /// Largest head of a request: its first line and all headers.
+    #[serde(deserialize_with = "values::header_size")]
     pub max_header_size: u64,
     /// How long the head of a request may take to arrive.
+    #[serde(deserialize_with = "values::timeout")]
     pub header_timeout: Duration,
-    /// How long a body, of a request or of an answer, may not move at all.
+    /// How long the body of a request or a response may make no progress.
+    #[serde(deserialize_with = "values::timeout")]
     pub body_timeout: Duration,
-    /// How long a request may take in all.
+    /// How long a whole request may take.
+    #[serde(deserialize_with = "values::timeout")]
     pub request_timeout: Duration,
     /// How long a connection may be open without a request.
+    #[serde(deserialize_with = "values::timeout")]
     pub idle_timeout: Duration,
-    /// Connections at the same time.
+    /// Concurrent connections.
+    #[serde(deserialize_with = "values::connections")]
     pub max_connections: u32,
-    /// Archives that are sent or received at the same time.
+    /// Archives that are sent or received concurrently.
+    #[serde(deserialize_with = "values::transfers")]
     pub max_transfers: u32,
     /// Memory of one instance of the core.
+    #[serde(deserialize_with = "values::core_memory")]
     pub core_memory: u64,
     /// How long the core may take to decide about a request.
+    #[serde(deserialize_with = "values::timeout")]
     pub core_deadline: Duration,
 }
 
 /// What is logged, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct LogConfig {
     /// The form of a line.
+    #[serde(deserialize_with = "values::word")]
     pub format: LogFormat,
     /// The least important lines that are written.
+    #[serde(deserialize_with = "values::word")]
     pub level: LogLevel,
 }
 
 /// The form of a line of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people
     #[default]
@@ -160,7 +180,8 @@ pub enum LogFormat {
 }
 
 /// How important a line of the log is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Something failed that should not.
     Error,
@@ -188,16 +209,16 @@ impl Default for CleanupConfig {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            max_body_size: server_common::MAX_BODY_SIZE,
-            max_manifest_size: server_common::MAX_MANIFEST_SIZE,
-            max_header_size: server_common::MAX_HEADER_SIZE,
+            max_body_size: 64 << 30,
+            max_manifest_size: 64 * MIB,
+            max_header_size: 32 << 10,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(6 * 60 * 60),
             idle_timeout: Duration::from_secs(75),
             max_connections: 4096,
             max_transfers: 64,
-            core_memory: 256 << 20,
+            core_memory: 256 * MIB,
             core_deadline: Duration::from_secs(30),
         }
     }
@@ -209,42 +230,14 @@ impl Default for Config {
             bind_addrs: vec!["0.0.0.0:8707".to_owned()],
             enable_api_docs: true,
             enable_metrics: true,
+            // Kubernetes kills after 30 s.
+            shutdown_grace_period: Duration::from_secs(25),
+            limits: Limits::default(),
+            log: LogConfig::default(),
             tls: None,
             auth: AuthConfig::default(),
             cleanup_interval: Duration::from_secs(10 * 60),
             caches: BTreeMap::new(),
-            limits: Limits::default(),
-            log: LogConfig::default(),
-            // Below the 30 s after which Kubernetes kills.
-            shutdown_grace_period: Duration::from_secs(25),
         }
     }
-}
-
-/// A configuration, and what is to be said about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaded {
-    /// The configuration.
-    pub config: Config,
-    /// The file that was read, if there is one.
-    pub file: Option<PathBuf>,
-    /// What does not stop the server but deserves attention, a sentence each.
-    pub warnings: Vec<String>,
-}
-
-/// Reads and checks the configuration.
-///
-/// # Errors
-/// Everything that is wrong with it, including files and directories that it names and that
-/// cannot be used.
-pub fn load(sources: &Sources, files: &dyn Files) -> Result<Loaded, ConfigError> {
-    let read = sources.read()?;
-    let problems = section::Problems::default();
-    let config = settings::build(read.root, &problems, files);
-    let mut warnings = read.warnings;
-    warnings.extend(problems.finish()?);
-    if config.caches.is_empty() {
-        warnings.push("No caches are configured, so that there is nothing to serve".to_owned());
-    }
-    Ok(Loaded { config, file: read.file, warnings })
 }

@@ -1,26 +1,15 @@
-//! Whether what the configuration names can be used: files and directories.
+//! The configuration, checked against the files of this machine.
 
-use super::{CacheLocation, Config};
+pub use btdt_server_config::{
+    AuthConfig, CacheConfig, CacheLocation, CleanupConfig, Config, ConfigError, Files, Limits,
+    Loaded, LogConfig, LogFormat, LogLevel, Secret, Sources, TlsConfig, load, summary,
+};
+
 use rustix::fs::Access;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-
-/// What the configuration wants to know about files. The errors are for the user.
-pub trait Files {
-    /// # Errors
-    /// Why the file cannot be read.
-    fn check_readable(&self, path: &Path) -> Result<(), String>;
-    /// # Errors
-    /// Why the file can neither be read nor created.
-    fn check_private_key(&self, path: &Path) -> Result<(), String>;
-    /// # Errors
-    /// Why the directory can neither be used for a cache nor created.
-    fn check_cache_directory(&self, path: &Path) -> Result<(), String>;
-    /// The path without symbolic links, as far as it exists: equal for equal directories.
-    fn canonical(&self, path: &Path) -> PathBuf;
-}
 
 /// The files of this machine.
 #[derive(Clone, Copy, Debug)]
@@ -74,10 +63,10 @@ impl Files for SystemFiles {
     }
 }
 
-/// Whether something that is not there could be: the nearest directory above it that exists has
-/// to be writable.
+/// Whether a missing file or directory could be created: the nearest directory above it that exists
+/// must be writable.
 fn check_creatable(path: &Path, what: &str) -> Result<(), String> {
-    // A directory is not made through a link that leads nowhere.
+    // Directories are not created through dangling links.
     let is_link = |path: &&Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     let dangling = path.ancestors().filter(is_link).find(|link| fs::metadata(link).is_err());
     if let Some(link) = dangling.filter(|_| what == "directory") {
@@ -96,7 +85,7 @@ fn check_creatable(path: &Path, what: &str) -> Result<(), String> {
                     )
                 });
             }
-            // A file has to lie in a directory that exists.
+            // The directory of a file must exist.
             Err(error) if error.kind() == io::ErrorKind::NotFound && what == "directory" => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(format!(
@@ -126,7 +115,7 @@ fn check_writable(directory: &Path, metadata: &Metadata) -> Result<(), String> {
     }
 }
 
-/// Whose something is and who we are, for those who have to repair the permissions.
+/// The owner of a file, and who we are: what is needed to fix its permissions.
 fn ownership(metadata: &Metadata) -> String {
     format!(
         "it belongs to user {} and group {} with mode {:04o}, and the server runs as user {} and \
@@ -139,10 +128,10 @@ fn ownership(metadata: &Metadata) -> String {
     )
 }
 
-/// Makes the directories of caches that do not exist yet.
+/// Creates the missing directories of caches.
 ///
 /// # Errors
-/// Which one cannot be made, and why.
+/// Which one cannot be created, and why.
 pub fn create_cache_directories(config: &Config) -> Result<(), String> {
     for (name, cache) in &config.caches {
         let CacheLocation::Filesystem(path) = &cache.location else { continue };

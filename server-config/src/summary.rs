@@ -1,9 +1,9 @@
 //! What was configured, in a few lines.
 
-use super::{CacheConfig, CacheLocation, Loaded, TlsConfig};
+use crate::config::{CacheConfig, CacheLocation, Loaded, TlsConfig};
 use btdt_host_runtime::units::{show_duration, show_size};
 
-/// What was loaded, for people: a line for each thing that matters. No secrets.
+/// What was loaded, for people: one line for each thing that matters. No secrets.
 #[must_use]
 pub fn summary(loaded: &Loaded) -> Vec<String> {
     let config = &loaded.config;
@@ -14,19 +14,26 @@ pub fn summary(loaded: &Loaded) -> Vec<String> {
         || "none, only variables and defaults".to_owned(),
         |file| file.display().to_string(),
     );
-    let mut lines =
-        vec![format!("Configuration: {file}"), format!("Address: {}", addresses.join(", "))];
-    lines.push(match &config.tls {
-        None => "TLS: off".to_owned(),
-        Some(TlsConfig::Pem { certificate, .. }) => format!("TLS: {}", certificate.display()),
-        Some(TlsConfig::Pkcs12 { keystore, .. }) => format!("TLS: {}", keystore.display()),
-    });
+    let tls = match &config.tls {
+        None => "off".to_owned(),
+        Some(
+            TlsConfig::Pem { certificate: file, .. } | TlsConfig::Pkcs12 { keystore: file, .. },
+        ) => file.display().to_string(),
+    };
+    let mut lines = vec![
+        format!("Configuration: {file}"),
+        format!("Address: {}", addresses.join(", ")),
+        format!("TLS: {tls}"),
+    ];
     let auth = &config.auth;
-    lines.extend(auth.private_key.iter().map(|path| format!("Private key: {}", path.display())));
-    lines.extend(auth.public_keys.iter().map(|path| format!("Public key: {}", path.display())));
-    lines.extend(
-        auth.revocation_list.iter().map(|path| format!("Revocation list: {}", path.display())),
-    );
+    let keys = [
+        ("Private key", auth.private_key.as_slice()),
+        ("Public key", &auth.public_keys),
+        ("Revocation list", auth.revocation_list.as_slice()),
+    ];
+    for (what, paths) in keys {
+        lines.extend(paths.iter().map(|path| format!("{what}: {}", path.display())));
+    }
     lines.push(format!("Cleanup: every {}", show_duration(config.cleanup_interval)));
     lines.extend(config.caches.iter().map(|(name, cache)| cache_line(name, cache)));
     lines
