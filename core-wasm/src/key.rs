@@ -6,6 +6,7 @@
 //! SHA-256 of the key; `~` in keys is encoded, so the two forms cannot be confused.
 
 use crate::digest::sha256;
+use btdt_ports::client::{KeyFault, MAX_KEY_LENGTH};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt;
 
@@ -22,26 +23,9 @@ const SUFFIX: usize = 1 + 2 * btdt_ports::Digest::LENGTH;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);
 
-/// Why a text is not a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyFault {
-    /// It is empty.
-    #[error("a key must not be empty")]
-    Empty,
-    /// It is longer than [`Key::MAX_LENGTH`].
-    #[error("a key must not be longer than {} bytes", Key::MAX_LENGTH)]
-    TooLong,
-    /// It contains a control character.
-    #[error("a key must not contain control characters")]
-    Control,
-    /// It contains a comma, which separates keys.
-    #[error("a key must not contain a comma")]
-    Comma,
-}
-
 impl Key {
     /// Longest key in bytes of UTF-8.
-    pub const MAX_LENGTH: usize = 512;
+    pub const MAX_LENGTH: usize = MAX_KEY_LENGTH;
 
     /// Checks a key.
     pub fn new(text: impl Into<String>) -> Result<Self, KeyFault> {

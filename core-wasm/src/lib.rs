@@ -26,7 +26,6 @@ pub mod archive;
 pub mod cache;
 pub mod chunking;
 pub mod digest;
-pub mod error;
 pub mod http_api;
 pub mod key;
 pub mod manifest;

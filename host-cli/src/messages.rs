@@ -4,7 +4,7 @@ use crate::backend::{CoreError, client};
 use crate::failure::Failure;
 use btdt_host_runtime::auth::TokenFileError;
 use btdt_host_runtime::storage::OpenError;
-use btdt_ports::{HttpError, IoError, IoErrorKind};
+use btdt_ports::{HttpError, IoErrorKind};
 use std::path::{Path, PathBuf};
 
 /// The attempted operation, for messages about its failure.
@@ -184,13 +184,13 @@ fn cache_failure(what: String, cache: &Path, failure: &client::CacheFailure) -> 
         client::CacheAction::Write => "write to",
         client::CacheAction::Delete => "delete from",
         client::CacheAction::Spool => {
-            let error: IoError = failure.error.into();
+            let error = failure.error;
             let cause = "Could not write to the directory for temporary files".to_owned();
             return Failure::new(what, vec![cause, error.to_string()])
                 .hint("make room there, or name another directory in the variable TMPDIR");
         }
     };
-    let error: IoError = failure.error.into();
+    let error = failure.error;
     let cause = format!("Could not {action} the cache: {}", cache.display());
     let shown = Failure::new(what, vec![cause, error.to_string()]);
     match error.kind {
@@ -243,7 +243,7 @@ fn capitalized(text: &str) -> String {
 }
 
 fn path_causes(action: &str, failure: &client::PathFailure) -> Vec<String> {
-    let error: IoError = failure.error.into();
+    let error = failure.error;
     if failure.path.is_empty() {
         return vec![error.to_string()];
     }

@@ -4,7 +4,8 @@ use crate::caches::{Cache, Caches};
 use crate::metrics::Cleaned;
 use crate::service::Service;
 use btdt_host_runtime::clock;
-use btdt_host_runtime::engine::{self, CoreError, client};
+use btdt_host_runtime::engine::{self, CoreError};
+use btdt_ports::client;
 use std::sync::Arc;
 use std::time::Duration;
 

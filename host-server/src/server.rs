@@ -12,7 +12,7 @@ use crate::tls::{Tls, TlsError};
 use crate::watched::Change;
 use btdt_host_runtime::auth::{self, KeyOrigin, KeyRing, RevocationList};
 use btdt_host_runtime::clock;
-use btdt_host_runtime::engine::{Core, CoreError, SharedMemory, Surroundings};
+use btdt_host_runtime::engine::{Core, CoreError, HostServices, SharedMemory};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::net::ToSocketAddrs;
@@ -81,7 +81,7 @@ impl Server {
             signals.map_err(|error| format!("Could not wait for signals: {error}"))?;
         let (authority, revoked) = authority(&config.auth)?;
         let caches = Arc::new(Caches::open(&config.caches).map_err(|error| error.to_string())?);
-        let surroundings = Surroundings {
+        let services = HostServices {
             environment: Arc::new(ServerEnvironment),
             caches: Some(Arc::clone(&caches) as _),
             authority: Some(authority),
@@ -90,7 +90,7 @@ impl Server {
             )),
         };
         let metrics = Arc::new(Metrics::new());
-        let service = Service::new(config, Arc::clone(&caches), surroundings, metrics, self.load);
+        let service = Service::new(config, Arc::clone(&caches), services, metrics, self.load);
         let service = Arc::new(service.map_err(|error| error.to_string())?);
         let tls = tls.map(Arc::new);
         runtime.block_on(async {

@@ -2,11 +2,10 @@
 
 use crate::support::{Cache, noise, rich_tree, tree};
 use btdt_core::cache::LocalCache;
-use btdt_core::error::Error;
-use btdt_core::key::Key;
-use btdt_core::operations::administration::verify::{self, Part, Summary};
-use btdt_core::operations::administration::{self, DeletePage, DeleteRequest, TreeTotals};
+use btdt_core::operations::administration;
+use btdt_core::operations::administration::verify;
 use btdt_host_runtime::storage::MemoryStorage;
+use btdt_ports::client::{DeletePage, DeleteRequest, Error, Part, TreeTotals, VerifySummary};
 use btdt_ports::{
     Digest, IoError, ObjectKind, Objects, RecordVersion, Records, StoredRecord, SweepId, Timestamp,
 };
@@ -48,21 +47,17 @@ fn put(cache: &Cache, name: &str, value: &[u8]) {
     Records::put(&cache.storage, name, value).unwrap();
 }
 
-fn texts(keys: &[Key]) -> Vec<&str> {
-    keys.iter().map(Key::as_str).collect()
-}
-
-fn verify(cache: &Cache, repair: bool) -> Summary {
+fn verify(cache: &Cache, repair: bool) -> VerifySummary {
     verify::verify(repair, &local(cache)).unwrap()
 }
 
 /// Expects exactly one finding, and returns its problem.
 #[track_caller]
-fn expect_finding(summary: &Summary, part: Part, name: &str, keys: &[&str]) -> String {
+fn expect_finding(summary: &VerifySummary, part: Part, name: &str, keys: &[&str]) -> String {
     assert_eq!((summary.findings.len(), summary.faults), (1, 1), "{summary:?}");
     let finding = &summary.findings[0];
     assert_eq!((finding.part, finding.name.as_str()), (part, name));
-    assert_eq!(texts(&finding.keys), keys);
+    assert_eq!(finding.keys, keys);
     assert_eq!((finding.affected, summary.affected), (keys.len() as u64, keys.len() as u64));
     finding.problem.clone()
 }
@@ -95,17 +90,18 @@ fn an_entry_is_shown_as_it_is() {
     let show = |key| administration::inspect(key, &local(&cache)).unwrap();
     let shown = show("k").unwrap();
     assert_eq!(shown.entry.record.manifest, summary.manifest);
-    assert_eq!(shown.entry.record.stored_size, summary.chunks.stored_size);
+    assert_eq!(shown.entry.record.stored_size, summary.stored_size);
     assert_eq!(shown.missing_chunks, 0);
-    let totals = TreeTotals::of(shown.manifest.as_ref().unwrap());
+    let totals = shown.totals().unwrap();
     let expected = TreeTotals {
         files: 4,
         directories: 3,
         symlinks: 1,
         hard_links: 1,
         raw_size: summary.raw_size,
-        chunks: summary.chunks.chunks,
+        chunks: summary.chunks,
         chunks_size: summary.raw_size,
+        missing_chunks: 0,
     };
     assert_eq!(totals, expected);
     assert_eq!(show("other"), None);
@@ -144,11 +140,12 @@ fn only_what_was_named_is_deleted() {
     cache.store("a,b,ci/1,ci/2,cj", &tree(&[("a", b"a")]));
     put(&cache, "damaged", b"no record");
     let page = delete(&cache, &["b", "", "gone", "damaged", "b"], None);
-    assert_eq!((texts(&page.deleted), texts(&page.missing)), (vec!["b", "damaged"], vec!["gone"]));
+    assert_eq!(page.deleted, ["b", "damaged"]);
+    assert_eq!(page.missing, ["gone"]);
     assert_eq!((page.next, page.failure), (None, None));
     assert_eq!(list(&cache, "").0, ["a", "ci/1", "ci/2", "cj"]);
     let page = delete(&cache, &[], Some("ci/"));
-    assert_eq!(texts(&page.deleted), ["ci/1", "ci/2"]);
+    assert_eq!(page.deleted, ["ci/1", "ci/2"]);
     assert_eq!(list(&cache, "").0, ["a", "cj"]);
     for keys in [&[][..], &["", ""], &["a,b"], &["a", "b\n"]] {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
@@ -182,7 +179,7 @@ fn many_entries_are_deleted_page_by_page() {
 #[test]
 fn an_intact_cache_has_nothing_wrong() {
     let cache = Cache::new();
-    assert_eq!(verify(&cache, false), Summary::default());
+    assert_eq!(verify(&cache, false), VerifySummary::default());
     cache.store("k,l", &rich_tree());
     cache.store("m", &tree(&[("z", &noise(3, 3_000_000))]));
     let chunks = cache.live(ObjectKind::Chunk);
@@ -266,8 +263,8 @@ fn useless_records_are_reported() {
     let record = Records::get(&cache.storage, &["k".to_owned()]).pop().unwrap().unwrap().unwrap();
     for value in [&b"no record"[..], &[], &record.value] {
         put(&cache, "other", value);
-        expect_finding(&verify(&cache, false), Part::Record, "other", &[]);
-        expect_finding(&verify(&cache, true), Part::Record, "other", &[]);
+        expect_finding(&verify(&cache, false), Part::Entry, "other", &[]);
+        expect_finding(&verify(&cache, true), Part::Entry, "other", &[]);
         assert_eq!(verify(&cache, false).faults, 0);
     }
     // An intact object that is not a manifest.

@@ -1,8 +1,8 @@
 //! Trees that change while they are stored.
 
 use crate::support::{Cache, at, snapshot, tree};
-use btdt_core::error::Error;
 use btdt_host_runtime::chunk_io::{Sink, Source};
+use btdt_ports::client::{Error, PathFailure};
 use btdt_ports::{
     Algorithm, CutSizes, Digest, Entry, FollowLinks, IoError, MaterializeError, Placement, Records,
     Tree,
@@ -123,7 +123,7 @@ fn a_file_that_always_changes_is_an_error_that_touches_no_key() {
         rewrite(tree, b"d/a", &vec![b'x'; pack as usize + 1], i64::from(pack));
     });
     let error = cache.try_store("k,new", &changing).unwrap_err();
-    assert_eq!(error, Error::SourceUnstable { paths: vec![b"d/a".to_vec()] });
+    assert_eq!(error, Error::SourceUnstable(vec![b"d/a".to_vec()]));
     cache.expect("k", &old);
     let now = Records::get(&cache.storage, &["k".into()]).remove(0).unwrap().unwrap().version;
     assert_eq!(now, version);
@@ -135,6 +135,9 @@ fn a_tree_that_vanishes_is_an_error() {
     let cache = Cache::new();
     let changing = Changing::new(tree(&[("a", b"x")]), |tree, _| tree.remove(b""));
     let error = cache.try_store("k", &changing).unwrap_err();
-    assert!(matches!(error, Error::Source { ref path, .. } if path.is_empty()), "{error}");
+    assert!(
+        matches!(error, Error::Source(PathFailure { ref path, .. }) if path.is_empty()),
+        "{error}"
+    );
     assert!(cache.restore("k").is_none());
 }

@@ -5,6 +5,7 @@ use btdt_core::operations::clean;
 use btdt_core::storage::record::Record;
 use btdt_core::storage::retention::Limits;
 use btdt_host_runtime::storage::FilesystemStorage;
+use btdt_ports::client::{CleanRequest, Swept};
 use btdt_ports::{Digest, Leftovers, ObjectKind, Objects, Records};
 use btdt_test_support::memory_tree::MemoryTree;
 use std::fs::{self, File};
@@ -40,7 +41,7 @@ fn stored_bytes(cache: &Cache) -> u64 {
 fn an_empty_cache_is_clean() {
     let cache = Cache::new();
     let summary = cache.clean(max_age(0), 0);
-    assert_eq!(summary.swept, Some(btdt_core::storage::collect::Swept::default()));
+    assert_eq!(summary.swept, Some(Swept::default()));
     assert_eq!((summary.removed, summary.kept), (0, 0));
 }
 
@@ -232,7 +233,7 @@ fn leftovers_of_dead_processes_go_after_the_grace_period() {
     };
     // The environment's clock starts at 1,000,000 seconds.
     let (old, young) = (leave("old", 900_000), leave("young", 999_000));
-    let request = clean::Request { limits: Limits::default(), grace_period: 3600 };
+    let request = CleanRequest { max_age: None, max_size: None, grace_period: 3600 };
     let summary = clean::clean(&request, &storage, &storage, &environment).unwrap();
     assert_eq!(summary.leftovers, Leftovers { files: 1, bytes: 5 });
     assert!(!old.exists() && young.exists());

@@ -2,14 +2,15 @@
 
 use crate::support::{Cache, at, rich_tree, snapshot, tree};
 use btdt_core::cache::LocalCache;
-use btdt_core::operations::restore::{self, Outcome};
+use btdt_core::operations::restore;
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
+use btdt_ports::client::{RestoreRequest, Restored};
 use btdt_ports::{MaterializeSummary, Timestamp, Tree};
 use btdt_test_support::memory_tree::MemoryTree;
 use proptest::prelude::*;
 
 fn restore(cache: &Cache, tree: &MemoryTree, exact: bool) -> MaterializeSummary {
-    let request = restore::Request { keys: vec!["k".into()], exact, ..restore::Request::default() };
+    let request = RestoreRequest { keys: vec!["k".into()], exact, ..RestoreRequest::default() };
     let outcome = restore::restore(
         &request,
         tree,
@@ -17,8 +18,8 @@ fn restore(cache: &Cache, tree: &MemoryTree, exact: bool) -> MaterializeSummary 
         &cache.environment,
     );
     match outcome.unwrap() {
-        Outcome::Restored { summary, .. } => summary,
-        Outcome::Missed => panic!("missed: {:?}", cache.environment.warnings()),
+        Some(Restored { summary, .. }) => summary,
+        None => panic!("missed: {:?}", cache.environment.warnings()),
     }
 }
 
@@ -199,7 +200,7 @@ fn the_same_on_a_file_system() {
     std::fs::write(root.join("d"), "a file").unwrap();
     std::os::unix::fs::symlink(directory.path(), root.join("large")).unwrap();
     let destination = FilesystemTree::new(root);
-    let request = restore::Request {
+    let request = RestoreRequest {
         keys: vec!["k".into()],
         prefixes: Vec::new(),
         exact: true,

@@ -2,13 +2,13 @@
 
 use crate::support::{Cache, rich_tree, snapshot, store_in, tree};
 use btdt_core::cache::LocalCache;
-use btdt_core::error::Error;
 use btdt_core::operations::clean;
-use btdt_core::operations::restore::{self, Outcome};
+use btdt_core::operations::restore;
 use btdt_core::storage::retention::Limits;
 use btdt_host_runtime::chunk_io::{ChunkSink, ChunkSource, Sink, Source};
 use btdt_host_runtime::codec::Codec;
 use btdt_host_runtime::storage::MemoryStorage;
+use btdt_ports::client::{CleanRequest, Error, RestoreRequest, Restored};
 use btdt_ports::{
     AsideObject, Digest, HeldLock, IoError, IoErrorKind, Leftovers, LockMode, ObjectFault,
     ObjectInfo, ObjectKind, ObjectName, Objects, PutOutcome, RecordVersion, Records, StoredRecord,
@@ -240,7 +240,7 @@ fn a_restore_fails_misses_or_is_right() {
             let cache = lived_in();
             let faulty = Faulty::new(&cache.storage, plan);
             let destination = if in_place { tree(&[("a", b"?")]) } else { MemoryTree::new() };
-            let request = restore::Request {
+            let request = RestoreRequest {
                 keys: vec!["none".into(), "kept".into()],
                 prefixes: vec!["k".into()],
                 exact: true,
@@ -254,14 +254,14 @@ fn a_restore_fails_misses_or_is_right() {
             );
             let found = snapshot(&destination);
             match outcome {
-                Ok(Outcome::Restored { key, .. }) => {
+                Ok(Some(Restored { key, .. })) => {
                     let right = if key.as_str() == "k" { old() } else { rich_tree() };
                     assert_eq!(found, snapshot(&right), "{plan:?}");
                 }
-                Ok(Outcome::Missed) if in_place => {
+                Ok(None) if in_place => {
                     assert_eq!(found, snapshot(&tree(&[("a", b"?")])), "{plan:?}");
                 }
-                Ok(Outcome::Missed) => assert_eq!(destination.root(), Ok(None), "{plan:?}"),
+                Ok(None) => assert_eq!(destination.root(), Ok(None), "{plan:?}"),
                 Err(error) => {
                     let fits = match error {
                         Error::Cache { .. } => true,
@@ -283,7 +283,7 @@ fn a_clean_fails_or_is_right_and_loses_nothing() {
     with_every_failure(|plan| {
         let cache = lived_in();
         let faulty = Faulty::new(&cache.storage, plan);
-        let request = clean::Request { limits: Limits::default(), grace_period: 0 };
+        let request = CleanRequest { max_age: None, max_size: None, grace_period: 0 };
         for _ in 0..3 {
             let outcome = clean::clean(&request, &faulty, &faulty, &cache.environment);
             if let Err(error) = outcome {
@@ -309,7 +309,7 @@ fn a_clean_that_cannot_read_an_entry_collects_nothing() {
     let mut stopped = 0;
     for number in 1..60 {
         let faulty = Faulty::new(&cache.storage, Plan::Once(number));
-        let request = clean::Request { limits: Limits::default(), grace_period: 1 << 40 };
+        let request = CleanRequest { max_age: None, max_size: None, grace_period: 1 << 40 };
         let summary = clean::clean(&request, &faulty, &faulty, &cache.environment);
         let warnings = cache.environment.warnings();
         if let Ok(summary) = summary

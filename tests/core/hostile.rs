@@ -1,12 +1,11 @@
 //! Manifests in the cache that an attacker wrote to escape from the destination.
 
 use crate::support::{Cache, at, snapshot, tree};
-use btdt_core::error::Error;
 use btdt_core::key::Key;
 use btdt_core::manifest;
-use btdt_core::operations::restore::Outcome;
 use btdt_core::storage::record::Record;
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
+use btdt_ports::client::Error;
 use btdt_ports::{ObjectKind, Objects, Records, Tree};
 use btdt_test_support::memory_tree::MemoryTree;
 use std::collections::BTreeMap;
@@ -95,7 +94,7 @@ fn hostile_manifests_are_refused_and_nothing_is_written() {
         let destination = tree(&[("mine", b"precious")]);
         let untouched = snapshot(&destination);
         match cache.try_restore("evil", &destination) {
-            Ok(Outcome::Missed) => assert_eq!(snapshot(&destination), untouched, "{attack}"),
+            Ok(None) => assert_eq!(snapshot(&destination), untouched, "{attack}"),
             // Only reading the chunk reveals its size.
             Err(Error::Incomplete) => assert_eq!(attack, "a chunk of another size"),
             other => panic!("{attack}: {other:?}"),
@@ -114,7 +113,7 @@ fn hostile_manifests_do_not_reach_the_file_system() {
         plant(&cache, &hostile);
         let directory = tempfile::tempdir().unwrap();
         let destination = FilesystemTree::new(directory.path().join("there"));
-        assert_eq!(cache.try_restore("evil", &destination), Ok(Outcome::Missed), "{attack}");
+        assert_eq!(cache.try_restore("evil", &destination), Ok(None), "{attack}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "{attack}");
         assert_eq!(destination.root(), Ok(None));
     }

@@ -2,32 +2,24 @@
 
 use crate::support::{Cache, rich_tree, snapshot, tree};
 use btdt_core::cache::LocalCache;
-use btdt_core::error::Error;
-use btdt_core::operations::restore::{self, Outcome};
+use btdt_core::operations::restore;
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
 use btdt_ports::Tree;
+use btdt_ports::client::{Error, RestoreRequest, Restored};
 use btdt_test_support::memory_tree::MemoryTree;
 
-fn request(keys: &[&str], prefixes: &[&str]) -> restore::Request {
+fn request(keys: &[&str], prefixes: &[&str]) -> RestoreRequest {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    restore::Request { keys: owned(keys), prefixes: owned(prefixes), exact: false, checksum: false }
+    RestoreRequest { keys: owned(keys), prefixes: owned(prefixes), exact: false, checksum: false }
 }
 
 /// The restored key, and whether it is the primary one.
 fn found(cache: &Cache, keys: &[&str], prefixes: &[&str]) -> Option<(String, bool)> {
     let tree = MemoryTree::new();
     let request = request(keys, prefixes);
-    match restore::restore(
-        &request,
-        &tree,
-        &LocalCache::new(&cache.storage, &cache.storage, &cache.environment),
-        &cache.environment,
-    )
-    .unwrap()
-    {
-        Outcome::Restored { key, primary, .. } => Some((key.as_str().to_owned(), primary)),
-        Outcome::Missed => None,
-    }
+    let local = LocalCache::new(&cache.storage, &cache.storage, &cache.environment);
+    let restored = restore::restore(&request, &tree, &local, &cache.environment).unwrap();
+    restored.map(|Restored { key, primary, .. }| (key, primary))
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! A cache with a simulated clock, and trees that can be compared.
 
 use btdt_core::cache::LocalCache;
-use btdt_core::error::Error;
 use btdt_core::manifest::{self, Manifest};
-use btdt_core::operations::restore::{self, Outcome};
+use btdt_core::operations::restore;
 use btdt_core::operations::{clean, store};
 use btdt_core::storage::retention::Limits;
 use btdt_host_runtime::chunk_io::{Sink, Source};
 use btdt_host_runtime::storage::MemoryStorage;
+use btdt_ports::client::{
+    CleanRequest, CleanSummary, Error, RestoreRequest, Restored, StoreRequest, StoreSummary,
+};
 use btdt_ports::{
     Digest, EntryKind, Environment, FollowLinks, ObjectKind, Objects, Records, Severity, SweepId,
     Timestamp, Tree,
@@ -85,7 +87,7 @@ impl Cache {
         Cache { storage, environment }
     }
 
-    pub(crate) fn try_store<T>(&self, keys: &str, tree: &T) -> Result<store::Summary, Error>
+    pub(crate) fn try_store<T>(&self, keys: &str, tree: &T) -> Result<StoreSummary, Error>
     where
         T: Tree<Sink = Sink>,
     {
@@ -94,12 +96,12 @@ impl Cache {
 
     /// Stores under a comma-separated list of keys.
     #[track_caller]
-    pub(crate) fn store<T: Tree<Sink = Sink>>(&self, keys: &str, tree: &T) -> store::Summary {
+    pub(crate) fn store<T: Tree<Sink = Sink>>(&self, keys: &str, tree: &T) -> StoreSummary {
         self.environment.pass(1);
         self.try_store(keys, tree).unwrap()
     }
 
-    pub(crate) fn try_restore<T>(&self, keys: &str, tree: &T) -> Result<Outcome, Error>
+    pub(crate) fn try_restore<T>(&self, keys: &str, tree: &T) -> Result<Option<Restored>, Error>
     where
         T: Tree<Source = Source>,
     {
@@ -111,8 +113,8 @@ impl Cache {
     pub(crate) fn restore(&self, keys: &str) -> Option<(String, MemoryTree)> {
         let tree = MemoryTree::new();
         match self.try_restore(keys, &tree).unwrap() {
-            Outcome::Restored { key, .. } => Some((key.as_str().to_owned(), tree)),
-            Outcome::Missed => {
+            Some(Restored { key, .. }) => Some((key.as_str().to_owned(), tree)),
+            None => {
                 assert_eq!(tree.root(), Ok(None), "a miss leaves nothing");
                 None
             }
@@ -127,8 +129,9 @@ impl Cache {
         assert_eq!(snapshot(&restored), snapshot(tree));
     }
 
-    pub(crate) fn clean(&self, limits: Limits, grace_period: u64) -> clean::Summary {
-        let request = clean::Request { limits, grace_period };
+    pub(crate) fn clean(&self, limits: Limits, grace_period: u64) -> CleanSummary {
+        let request =
+            CleanRequest { max_age: limits.max_age, max_size: limits.max_size, grace_period };
         clean::clean(&request, &self.storage, &self.storage, &self.environment).unwrap()
     }
 
@@ -158,13 +161,13 @@ pub(crate) fn store_in<T, S>(
     environment: &TestEnvironment,
     keys: &str,
     tree: &T,
-) -> Result<store::Summary, Error>
+) -> Result<StoreSummary, Error>
 where
     T: Tree<Sink = Sink>,
     S: Objects<Sink = Sink> + Records,
 {
     let keys = keys.split(',').map(str::to_owned).collect();
-    let request = store::Request { keys, ..store::Request::default() };
+    let request = StoreRequest { keys, ..StoreRequest::default() };
     store::store(&request, tree, &LocalCache::new(storage, storage, environment), environment)
 }
 
@@ -173,13 +176,13 @@ pub(crate) fn restore_from<T, S>(
     environment: &TestEnvironment,
     keys: &str,
     tree: &T,
-) -> Result<Outcome, Error>
+) -> Result<Option<Restored>, Error>
 where
     T: Tree<Source = Source>,
     S: Objects<Source = Source> + Records,
 {
     let keys = keys.split(',').map(str::to_owned).collect();
-    let request = restore::Request { keys, ..restore::Request::default() };
+    let request = RestoreRequest { keys, ..RestoreRequest::default() };
     restore::restore(&request, tree, &LocalCache::new(storage, storage, environment), environment)
 }
 

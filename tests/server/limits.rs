@@ -1,7 +1,7 @@
 //! Peers that want too much: of time, of space, of connections. And peers that lie to the log.
 
 use crate::support::{Raw, Server, Setup, chunked, until};
-use btdt_host_runtime::engine::{Core, Limits, Surroundings, server as core};
+use btdt_host_runtime::engine::{Core, HostServices, Limits, server as core};
 use btdt_host_runtime::{clock, random};
 use btdt_ports::{Environment, Severity, Timestamp};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -363,7 +363,7 @@ impl Environment for Nowhere {
 fn a_core_that_computes_for_too_long_is_stopped() {
     let core = Core::embedded_pooled(1).unwrap();
     let done = AtomicBool::new(false);
-    let surroundings = || Surroundings::of_client(Arc::new(Nowhere));
+    let services = || HostServices::of_client(Arc::new(Nowhere));
     let settings = core::Settings { api_docs: true, metrics: true, max_manifest: 1 << 20 };
     let request = core::Request {
         method: "POST".to_owned(),
@@ -384,13 +384,13 @@ fn a_core_that_computes_for_too_long_is_stopped() {
         until(|| started.load(Ordering::Relaxed));
         // Instantiation may be stopped already.
         let answer = core
-            .limited_session(surroundings(), limits)
+            .limited_session(services(), limits)
             .and_then(|session| session.with_bytes(&request, settings, &body));
         done.store(true, Ordering::Relaxed);
         assert!(answer.is_err_and(|trap| trap.to_string().contains("longer than allowed")));
     });
     let answer = core
-        .limited_session(surroundings(), Limits { memory: 64 << 20, ticks: 1000 })
+        .limited_session(services(), Limits { memory: 64 << 20, ticks: 1000 })
         .and_then(|session| session.with_bytes(&request, settings, &body));
     assert!(answer.is_ok(), "the next instance is not affected");
 }

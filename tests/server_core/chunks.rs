@@ -181,7 +181,7 @@ fn missing_chunks_are_named_and_the_others_touched() {
     assert_eq!(ask(&present[..1]), "");
     assert_eq!(ask(&[present[1], absent, present[2]]), format!("{}\n", absent.to_hex()));
     for digest in present {
-        let listed = Objects::list(server.storage(), CHUNK, digest.as_bytes()[0]).unwrap();
+        let listed = Objects::list(server.storage(), CHUNK, digest.to_bytes()[0]).unwrap();
         let object = listed.into_iter().find(|object| object.digest == digest);
         assert_eq!(object.expect("brought back").modified.seconds, 1_000_100);
     }

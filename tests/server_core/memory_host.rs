@@ -5,10 +5,10 @@ use btdt_host_runtime::codec::{Codec, max_stored_size};
 use btdt_host_runtime::storage::MemoryStorage;
 use btdt_ports::{
     Access, ArchiveBatch, ArchiveContent, ArchiveEntry, ArchiveFault, ArchiveNodeContent,
-    ArchivePlan, ArchiveReader, Archives, AsideObject, Authority, Caches, CutSizes, Damage, Digest,
-    Environment, Group, HeldLock, IoError, IoErrorKind, Leftovers, LockMode, ObjectFault,
-    ObjectInfo, ObjectKind, ObjectName, Objects, OpenObjects, PackBatch, PackFile, Packed,
-    PackedChunk, Packer, PutOutcome, Severity, StoredCodec, StoredInfo, SweepId, Timestamp,
+    ArchivePlan, ArchiveReader, Archives, AsideObject, Authority, Bundle, Caches, Cut, CutSizes,
+    Damage, Digest, Environment, Group, HeldLock, IoError, IoErrorKind, Leftovers, LockMode,
+    ObjectFault, ObjectInfo, ObjectKind, ObjectName, Objects, OpenObjects, PackBatch, PackFile,
+    Packed, PackedChunk, Packer, PutOutcome, Severity, StoredCodec, StoredInfo, SweepId, Timestamp,
     TokenFault, Tree, Verdict,
 };
 use btdt_test_support::memory_tree::MemoryTree;
@@ -343,9 +343,9 @@ impl Reader {
         let size = content.len() as u64;
         let file = PackFile { directory: None, name: vec![], size, modified };
         let group = if cut {
-            Group::Cut { file: 0, offset: 0, length: size }
+            Group::Cut(Cut { file: 0, offset: 0, length: size })
         } else {
-            Group::Bundle { first: 0, count: 1 }
+            Group::Bundle(Bundle { first: 0, count: 1 })
         };
         packer
             .submit(PackBatch { files: vec![file], groups: vec![group], ..PackBatch::default() })

@@ -1,18 +1,20 @@
 //! The sizes that a cleanup reports, by which a server enforces its quota.
 
 use crate::support::{Server, call, chunk, noise, tree};
-use btdt_core::operations::clean::{self, Summary, clean};
+use btdt_core::operations::clean::clean;
 use btdt_core::storage::retention::Limits;
+use btdt_ports::client::{CleanRequest, CleanSummary};
 use btdt_ports::{ObjectKind, Objects};
 
 const GRACE: u64 = 3600;
 
 /// A cleanup by a server, which never has the cache to itself.
-fn clean_after(server: &Server, seconds: u64, limits: Limits) -> Summary {
+fn clean_after(server: &Server, seconds: u64, limits: Limits) -> CleanSummary {
     server.pass(i64::try_from(seconds).unwrap());
     let storage = server.storage();
     let _at_work = storage.lock(btdt_ports::LockMode::Shared).unwrap();
-    let request = clean::Request { limits, grace_period: GRACE };
+    let request =
+        CleanRequest { max_age: limits.max_age, max_size: limits.max_size, grace_period: GRACE };
     let summary = clean(&request, storage, storage, &server.environment).unwrap();
     assert_eq!(summary.occupied_bytes, occupied(server));
     summary
@@ -73,7 +75,8 @@ fn without_a_grace_period_the_size_is_that_of_the_end() {
     server.store(&["k"], &tree(&noise(1, 5000)));
     server.pass(1);
     let limits = Limits { max_size: Some(0), ..Limits::default() };
-    let request = clean::Request { limits, grace_period: 0 };
+    let request =
+        CleanRequest { max_age: limits.max_age, max_size: limits.max_size, grace_period: 0 };
     let summary = clean(&request, server.storage(), server.storage(), &server.environment).unwrap();
     assert_eq!((summary.removed, summary.occupied_bytes, occupied(&server)), (1, 0, 0));
 }

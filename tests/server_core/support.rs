@@ -12,6 +12,7 @@ use btdt_core::operations::store;
 use btdt_host_runtime::chunk_io::Sink;
 use btdt_host_runtime::codec::Codec;
 use btdt_host_runtime::storage::MemoryStorage;
+use btdt_ports::client::StoreRequest;
 use btdt_ports::{
     ArchiveContent, ArchiveEntry, ArchiveFault, Digest, HttpError, HttpErrorKind, Objects,
     Timestamp, Tree,
@@ -152,7 +153,7 @@ impl Server {
     pub(crate) fn store<T: Tree<Sink = Sink>>(&self, keys: &[&str], tree: &T) -> Digest {
         self.pass(1);
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        let request = store::Request { keys, tool: "test 1".to_owned(), ..Default::default() };
+        let request = StoreRequest { keys, tool: "test 1".to_owned(), ..Default::default() };
         let cache = LocalCache::new(self.storage(), self.storage(), &self.environment);
         store::store(&request, tree, &cache, &self.environment).unwrap().manifest
     }

@@ -5,13 +5,12 @@ use crate::scheduler::{Death, Simulation, Step};
 use crate::storage::{Handle, Operation};
 use crate::tree::UnitTree;
 use btdt_core::cache::LocalCache;
-use btdt_core::error::Error;
 use btdt_core::key::Key;
 use btdt_core::manifest;
-use btdt_core::operations::restore::Outcome;
 use btdt_core::operations::{clean, restore, store};
 use btdt_core::storage::record::Record;
 use btdt_core::storage::retention::Limits;
+use btdt_ports::client::{CleanRequest, Error, RestoreRequest, Restored, StoreRequest};
 use btdt_ports::{ObjectKind, Objects, Records};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,7 +56,7 @@ fn write(simulation: &Arc<Simulation>, actor: usize) {
     let number = simulation.new_operation();
     let operation = Operation { number, content: Some(content.clone()), ..Operation::default() };
     let handle = Handle::new(simulation, actor, operation);
-    let request = store::Request { keys, ..store::Request::default() };
+    let request = StoreRequest { keys, ..StoreRequest::default() };
     match store::store(
         &request,
         &UnitTree::of(content),
@@ -82,7 +81,7 @@ fn read(simulation: &Arc<Simulation>, actor: usize) {
     let handle = Handle::new(simulation, actor, Operation::default());
     let tree = UnitTree::default();
     let request =
-        restore::Request { keys: vec![key.as_str().to_owned()], ..restore::Request::default() };
+        RestoreRequest { keys: vec![key.as_str().to_owned()], ..RestoreRequest::default() };
     let outcome =
         restore::restore(&request, &tree, &LocalCache::new(&handle, &handle, &handle), &handle);
     let mut state = simulation.state();
@@ -91,8 +90,8 @@ fn read(simulation: &Arc<Simulation>, actor: usize) {
     drop(state);
     let restored = tree.restored.take();
     match outcome {
-        Ok(Outcome::Missed) => simulation.state().report.misses += 1,
-        Ok(Outcome::Restored { .. }) => {}
+        Ok(None) => simulation.state().report.misses += 1,
+        Ok(Some(Restored { .. })) => {}
         Err(error) => simulation.lose(format!("a restore failed: {error}")),
     }
     // An entry that existed throughout is found, whatever other processes do.
@@ -119,7 +118,12 @@ fn collect(simulation: &Arc<Simulation>, actor: usize) {
     let evicts = limits != Limits::default();
     let operation = Operation { evicts, grace_period, ..Operation::default() };
     let handle = Handle::new(simulation, actor, operation);
-    match clean::clean(&clean::Request { limits, grace_period }, &handle, &handle, &handle) {
+    match clean::clean(
+        &CleanRequest { max_age: limits.max_age, max_size: limits.max_size, grace_period },
+        &handle,
+        &handle,
+        &handle,
+    ) {
         Ok(_) => simulation.state().report.cleans += 1,
         Err(error) => simulation.lose(format!("a clean failed: {error}")),
     }
@@ -136,7 +140,7 @@ pub(crate) fn quiet_end(simulation: &Arc<Simulation>) {
     }
     let observer = Handle::observer(simulation);
     for _ in 0..2 {
-        let request = clean::Request { limits: Limits::default(), grace_period: 0 };
+        let request = CleanRequest { max_age: None, max_size: None, grace_period: 0 };
         if let Err(error) = clean::clean(&request, &observer, &observer, &observer) {
             simulation.lose(format!("the last clean failed: {error}"));
         }

@@ -5,8 +5,9 @@ use crate::storage::Handle;
 use crate::tree::{Content, UnitTree};
 use btdt_core::cache::LocalCache;
 use btdt_core::key::Key;
-use btdt_core::operations::restore::{self, Outcome};
+use btdt_core::operations::restore;
 use btdt_ports::Digest;
+use btdt_ports::client::{RestoreRequest, Restored};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -104,12 +105,12 @@ pub(crate) fn look(simulation: &Arc<Simulation>, key: &Key) -> Option<Content> {
     let handle = Handle::observer(simulation);
     let tree = UnitTree::default();
     let request =
-        restore::Request { keys: vec![key.as_str().to_owned()], ..restore::Request::default() };
+        RestoreRequest { keys: vec![key.as_str().to_owned()], ..RestoreRequest::default() };
     let outcome =
         restore::restore(&request, &tree, &LocalCache::new(&handle, &handle, &handle), &handle);
     simulation.state().report.looks += 1;
     let restored = tree.restored.take();
-    matches!(outcome, Ok(Outcome::Restored { .. })).then_some(restored).flatten()
+    matches!(outcome, Ok(Some(Restored { .. }))).then_some(restored).flatten()
 }
 
 /// Restores what was promised: everything, or one random key.

@@ -144,7 +144,7 @@ impl Handle {
 }
 
 fn short(digest: &Digest) -> u64 {
-    digest.to_words()[0] >> 32
+    digest.a >> 32
 }
 
 impl Objects for Handle {

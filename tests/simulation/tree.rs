@@ -5,9 +5,9 @@
 use crate::storage::Handle;
 use btdt_core::digest::sha256;
 use btdt_ports::{
-    Algorithm, CutSizes, Digest, Entry, EntryKind, FollowLinks, Group, IoError, IoErrorKind,
-    MaterializeBatch, MaterializeError, MaterializeSummary, Materializer, PackBatch, PackError,
-    Packed, PackedChunk, Packer, Placement, Timestamp, Tree,
+    Algorithm, ChunkFailure, Cut, CutSizes, Digest, Entry, EntryKind, FollowLinks, Group, IoError,
+    IoErrorKind, MaterializeBatch, MaterializeError, MaterializeSummary, Materializer, PackBatch,
+    PackError, Packed, PackedChunk, Packer, Placement, Timestamp, Tree,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ pub(crate) struct UnitPacker {
 impl Packer for UnitPacker {
     fn submit(&mut self, batch: PackBatch) -> Result<(), PackError> {
         for group in &batch.groups {
-            let Group::Cut { file, offset, length } = *group else { panic!("units are cut") };
+            let Group::Cut(Cut { file, offset, length }) = *group else { panic!("units are cut") };
             let units = &self.content.files[&batch.files[file as usize].name];
             let range = (offset >> UNIT) as usize..((offset + length) >> UNIT) as usize;
             let mut chunks = Vec::new();
@@ -167,10 +167,9 @@ impl Materializer for UnitMaterializer {
             self.content.files.insert(file.name.clone(), units);
         }
         for chunk in &batch.chunks {
-            let unit = self
-                .source
-                .read_chunk(&chunk.digest)
-                .map_err(|fault| MaterializeError::Chunk { digest: chunk.digest, fault })?;
+            let unit = self.source.read_chunk(&chunk.digest).map_err(|fault| {
+                MaterializeError::Chunk(ChunkFailure { digest: chunk.digest, fault })
+            })?;
             for segment in &chunk.segments {
                 let name = &batch.files[segment.file as usize].name;
                 let units = self.content.files.get_mut(name).unwrap();

@@ -31,7 +31,7 @@ pub(crate) fn an_object_set_aside_counts_as_missing(backend: &impl Backend) {
     storage.set_aside(Chunk, &[digest], &sweep(1)).unwrap();
     assert_eq!(storage.missing(Chunk, &[digest]), Ok(vec![digest]));
     assert_eq!(storage.sink().existing(&digest), Ok(None));
-    assert_eq!(Objects::list(storage, Chunk, digest.as_bytes()[0]), Ok(vec![]));
+    assert_eq!(Objects::list(storage, Chunk, digest.to_bytes()[0]), Ok(vec![]));
     assert!(Objects::put(storage, Chunk, &raw).unwrap().new);
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn recalled_objects_are_live_and_young(backend: &impl Backend) {
     let aside = storage.list_aside().unwrap();
     assert_eq!(storage.recall(&aside), Ok(1));
     assert_eq!(storage.list_aside(), Ok(vec![]));
-    let listed = Objects::list(storage, Manifest, digest.as_bytes()[0]).unwrap();
+    let listed = Objects::list(storage, Manifest, digest.to_bytes()[0]).unwrap();
     assert_eq!(listed.len(), 1);
     assert!(is_young(listed[0].modified, backend.now()));
     assert_eq!(Objects::get(storage, Manifest, digest, LIMIT), Ok(raw));

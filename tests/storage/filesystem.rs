@@ -139,7 +139,7 @@ fn foreign_files_are_ignored() {
     let backend = FilesystemBackend::new();
     let storage = backend.storage();
     let (raw, digest) = content(1);
-    let shard = digest.as_bytes()[0];
+    let shard = digest.to_bytes()[0];
     Objects::put(storage, Chunk, &raw).unwrap();
     Records::put(storage, "key", b"value").unwrap();
     storage.set_aside(Chunk, &[digest], &sweep(1)).unwrap();

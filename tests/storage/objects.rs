@@ -39,7 +39,7 @@ pub(crate) fn an_object_that_is_put_again_is_not_new(backend: &impl Backend) {
     backend.pass_an_hour();
     let second = Objects::put(backend.storage(), Manifest, &raw).unwrap();
     assert_eq!(second, PutOutcome { new: false, ..first });
-    let listed = Objects::list(backend.storage(), Manifest, digest.as_bytes()[0]).unwrap();
+    let listed = Objects::list(backend.storage(), Manifest, digest.to_bytes()[0]).unwrap();
     assert!(is_young(listed[0].modified, backend.now()), "it was used just now");
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn the_kinds_live_apart(backend: &impl Backend) {
     let missing = Err(ObjectFault::Missing);
     assert_eq!(Objects::get(backend.storage(), Chunk, digest, LIMIT), missing);
     assert_eq!(backend.storage().missing(Chunk, &[digest]), Ok(vec![digest]));
-    assert_eq!(Objects::list(backend.storage(), Chunk, digest.as_bytes()[0]), Ok(vec![]));
+    assert_eq!(Objects::list(backend.storage(), Chunk, digest.to_bytes()[0]), Ok(vec![]));
 }
 
 pub(crate) fn what_is_not_there_is_missing(backend: &impl Backend) {
@@ -113,7 +113,7 @@ pub(crate) fn looking_for_a_chunk_marks_it_as_used(backend: &impl Backend) {
     Objects::put(backend.storage(), Chunk, &raw).unwrap();
     backend.pass_an_hour();
     let modified = || {
-        let listed = Objects::list(backend.storage(), Chunk, digest.as_bytes()[0]).unwrap();
+        let listed = Objects::list(backend.storage(), Chunk, digest.to_bytes()[0]).unwrap();
         listed[0].modified
     };
     backend.storage().missing(Chunk, &[digest]).unwrap();
@@ -181,7 +181,7 @@ pub(crate) fn a_remnant_counts_as_missing(backend: &impl Backend) {
         assert_eq!(checked, [Some(ObjectFault::Missing)]);
         assert_eq!(backend.storage().missing(Chunk, &[digest]), Ok(vec![digest]));
         assert_eq!(backend.storage().sink().existing(&digest), Ok(None));
-        let listed = Objects::list(backend.storage(), Chunk, digest.as_bytes()[0]).unwrap();
+        let listed = Objects::list(backend.storage(), Chunk, digest.to_bytes()[0]).unwrap();
         assert_eq!(listed[0].stored_size, remnant.len() as u64, "a sweep can remove it");
         let outcome = Objects::put(backend.storage(), Chunk, &raw).unwrap();
         assert!(outcome.new);
@@ -221,7 +221,7 @@ pub(crate) fn listings_are_by_shard(backend: &impl Backend) {
     let mut listed = Vec::new();
     for shard in 0..=255 {
         for object in Objects::list(backend.storage(), Chunk, shard).unwrap() {
-            assert_eq!(object.digest.as_bytes()[0], shard);
+            assert_eq!(object.digest.to_bytes()[0], shard);
             assert_eq!(object.stored_size, backend.stored(Chunk, object.digest).len() as u64);
             assert!(is_young(object.modified, backend.now()));
             listed.push(object.digest);
@@ -241,7 +241,7 @@ pub(crate) fn touched_objects_are_young(backend: &impl Backend) {
     Objects::touch(backend.storage(), Manifest, &[content(0).1, absent, content(2).1]);
     for seed in 0..3 {
         let digest = content(seed).1;
-        let listed = Objects::list(backend.storage(), Manifest, digest.as_bytes()[0]).unwrap();
+        let listed = Objects::list(backend.storage(), Manifest, digest.to_bytes()[0]).unwrap();
         let object = listed.iter().find(|object| object.digest == digest).unwrap();
         assert_eq!(is_young(object.modified, backend.now()), seed != 1);
     }

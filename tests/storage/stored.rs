@@ -54,7 +54,7 @@ fn read(object: &dyn StoredObject) -> Vec<u8> {
 /// Asserts that nothing of a chunk is visible.
 fn assert_invisible(backend: &impl Backend, digest: Digest) {
     assert_eq!(backend.storage().missing(Chunk, &[digest]), Ok(vec![digest]));
-    assert_eq!(Objects::list(backend.storage(), Chunk, digest.as_bytes()[0]), Ok(vec![]));
+    assert_eq!(Objects::list(backend.storage(), Chunk, digest.to_bytes()[0]), Ok(vec![]));
     let fault = backend.storage().open_stored(Chunk, &digest).err();
     assert_eq!(fault, Some(ObjectFault::Missing));
 }
@@ -151,7 +151,7 @@ pub(crate) fn a_stored_form_that_is_there_is_not_new(backend: &impl Backend) {
     let again = PutOutcome { new: false, ..first };
     assert_eq!(put(backend, &digest, &other), Ok(again));
     assert_eq!(backend.stored(Chunk, digest), kept, "the one that was there stays");
-    let listed = Objects::list(backend.storage(), Chunk, digest.as_bytes()[0]).unwrap();
+    let listed = Objects::list(backend.storage(), Chunk, digest.to_bytes()[0]).unwrap();
     assert!(is_young(listed[0].modified, backend.now()), "it was used just now");
 }
 

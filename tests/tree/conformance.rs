@@ -152,9 +152,9 @@ fn small_batch() -> PackBatch {
         directories: vec![b"".to_vec(), b"b".to_vec()],
         files: vec![file(0, b"a.txt", 5, at(8, 1)), file(1, b"two", 6, at(7, 123_456_789))],
         groups: vec![
-            Group::Bundle { first: 0, count: 2 },
-            Group::Cut { file: 1, offset: 2, length: 3 },
-            Group::Bundle { first: 1, count: 1 },
+            Group::Bundle(Bundle { first: 0, count: 2 }),
+            Group::Cut(Cut { file: 1, offset: 2, length: 3 }),
+            Group::Bundle(Bundle { first: 1, count: 1 }),
         ],
     }
 }
@@ -179,12 +179,12 @@ fn a_changed_file_spoils_its_group_only<F: Fixture>() {
         let mut batch = small_batch();
         batch.files[1] = changed;
         batch.groups = vec![
-            Group::Bundle { first: 0, count: 2 },
-            Group::Bundle { first: 0, count: 1 },
-            Group::Cut { file: 1, offset: 0, length: 1 },
+            Group::Bundle(Bundle { first: 0, count: 2 }),
+            Group::Bundle(Bundle { first: 0, count: 1 }),
+            Group::Cut(Cut { file: 1, offset: 0, length: 1 }),
         ];
         let packed = pack(&fixture, batch).unwrap();
-        let fault = Packed::Fault { file: 1, fault: FileFault::Changed };
+        let fault = Packed::Fault(PackedFault { file: 1, fault: FileFault::Changed });
         assert_eq!((&packed[0], &packed[2]), (&fault, &fault));
         assert!(matches!(packed[1], Packed::Chunks(_)));
     }
@@ -195,7 +195,8 @@ fn a_vanished_file_is_named<F: Fixture>() {
     fixture.remove("b/two");
     let packed = pack(&fixture, small_batch()).unwrap();
     for packed in packed {
-        let Packed::Fault { file: 1, fault: FileFault::Unreadable(error) } = packed else {
+        let Packed::Fault(PackedFault { file: 1, fault: FileFault::Unreadable(error) }) = packed
+        else {
             panic!("{packed:?}")
         };
         assert_eq!(error.kind, IoErrorKind::NotFound);
@@ -216,14 +217,14 @@ fn a_full_sink_fails_the_pack<F: Fixture>() {
 fn groups_outside_the_batch_are_refused<F: Fixture>() {
     let fixture = small::<F>();
     for group in [
-        Group::Bundle { first: 0, count: 3 },
-        Group::Bundle { first: 2, count: 1 },
-        Group::Bundle { first: 0, count: 0 },
-        Group::Bundle { first: u32::MAX, count: 2 },
-        Group::Cut { file: 2, offset: 0, length: 1 },
-        Group::Cut { file: 0, offset: 0, length: 0 },
-        Group::Cut { file: 0, offset: 0, length: 6 },
-        Group::Cut { file: 0, offset: u64::MAX, length: 2 },
+        Group::Bundle(Bundle { first: 0, count: 3 }),
+        Group::Bundle(Bundle { first: 2, count: 1 }),
+        Group::Bundle(Bundle { first: 0, count: 0 }),
+        Group::Bundle(Bundle { first: u32::MAX, count: 2 }),
+        Group::Cut(Cut { file: 2, offset: 0, length: 1 }),
+        Group::Cut(Cut { file: 0, offset: 0, length: 0 }),
+        Group::Cut(Cut { file: 0, offset: 0, length: 6 }),
+        Group::Cut(Cut { file: 0, offset: u64::MAX, length: 2 }),
     ] {
         let batch = PackBatch { groups: vec![group], ..small_batch() };
         assert!(pack(&fixture, batch).is_err(), "{group:?}");
@@ -255,7 +256,7 @@ fn cuts_do_not_depend_on_how_a_file_is_read<F: Fixture>() {
     let batch = PackBatch {
         directories: vec![Vec::new()],
         files: vec![file(0, b"f", 100_000, at(1, 1))],
-        groups: vec![Group::Cut { file: 0, offset: 777, length: 99_000 }],
+        groups: vec![Group::Cut(Cut { file: 0, offset: 777, length: 99_000 })],
     };
     let packed = pack(&fixture, batch).unwrap();
     let Packed::Chunks(chunks) = &packed[0] else { panic!() };

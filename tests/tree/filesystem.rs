@@ -204,7 +204,9 @@ fn who_comes_second_does_not_replace_a_new_tree() {
     other.submit(staged_batch(&store)).unwrap();
     one.finish().unwrap();
     let error = other.finish().unwrap_err();
-    let MaterializeError::Destination { error, .. } = error else { panic!("{error}") };
+    let MaterializeError::Destination(DestinationFailure { error, .. }) = error else {
+        panic!("{error}")
+    };
     assert_eq!(error.kind, IoErrorKind::AlreadyExists);
     assert_eq!(names_in(fixture.scratch.path()), [b"tree"]);
 }
@@ -288,12 +290,12 @@ fn a_file_that_grows_while_it_is_packed_is_noticed() {
         directories: vec![Vec::new()],
         files: vec![file(7)],
         groups: vec![
-            Group::Bundle { first: 0, count: 1 },
-            Group::Cut { file: 0, offset: 0, length: 7 },
+            Group::Bundle(Bundle { first: 0, count: 1 }),
+            Group::Cut(Cut { file: 0, offset: 0, length: 7 }),
         ],
     };
     packer.submit(batch).unwrap();
-    let fault = Packed::Fault { file: 0, fault: FileFault::Changed };
+    let fault = Packed::Fault(PackedFault { file: 0, fault: FileFault::Changed });
     assert_eq!(packer.finish().unwrap(), [fault.clone(), fault]);
 }
 
@@ -316,13 +318,16 @@ fn something_else_in_the_place_of_a_file_is_a_change_and_never_a_wait() {
     let batch = PackBatch {
         directories: vec![Vec::new()],
         files: names.map(file).to_vec(),
-        groups: (0..3).map(|first| Group::Bundle { first, count: 1 }).collect(),
+        groups: (0..3).map(|first| Group::Bundle(Bundle { first, count: 1 })).collect(),
     };
     let sink: Sink = TestStore::new();
     let mut packer = fixture.tree().pack(&sink, SIZES).unwrap();
     packer.submit(batch).unwrap();
     for packed in packer.finish().unwrap() {
-        assert!(matches!(packed, Packed::Fault { fault: FileFault::Changed, .. }), "{packed:?}");
+        assert!(
+            matches!(packed, Packed::Fault(PackedFault { fault: FileFault::Changed, .. })),
+            "{packed:?}"
+        );
     }
     let list = fixture.tree().read_directories(&[Vec::new()], FollowLinks::Never).remove(0);
     assert_eq!(list.unwrap()[1].kind, EntryKind::Special);

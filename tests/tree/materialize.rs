@@ -121,7 +121,9 @@ fn what_is_there_unexpectedly_is_an_error<F: Fixture>() {
     {
         let batch = one_file_batch(&store, name, b"new", existing);
         let error = in_place(&fixture, &store, batch).unwrap_err();
-        let MaterializeError::Destination { path, .. } = &error else { panic!("{error}") };
+        let MaterializeError::Destination(DestinationFailure { path, .. }) = &error else {
+            panic!("{error}")
+        };
         assert_eq!(path, name, "{existing:?}");
     }
     assert_eq!(fixture.tree().read_file(b"f", 10), Ok(b"old".to_vec()));
@@ -257,7 +259,7 @@ fn a_missing_chunk_leaves_nothing<F: Fixture>() {
     batch.chunks.extend([chunk, missing]);
     let result = carry_out(&fixture.tree(), &store, Placement::Staged, vec![batch.clone()]);
     let fault = ObjectFault::Missing;
-    let expected = MaterializeError::Chunk { digest: Digest::new([7; 32]), fault };
+    let expected = MaterializeError::Chunk(ChunkFailure { digest: Digest::new([7; 32]), fault });
     assert_eq!(result, Err(expected));
     assert_eq!(fixture.tree().root(), Ok(None));
     // Damage is found before anything of the chunk is written.

@@ -301,20 +301,20 @@ fn groups(files: &[PackFile]) -> Vec<Group> {
     for (index, file) in (0..).zip(files) {
         if file.size > 2048 {
             if index > first {
-                groups.push(Group::Bundle { first, count: index - first });
+                groups.push(Group::Bundle(Bundle { first, count: index - first }));
             }
             let half = file.size / 2;
-            groups.push(Group::Cut { file: index, offset: 0, length: half });
-            groups.push(Group::Cut { file: index, offset: half, length: file.size - half });
+            groups.push(Group::Cut(Cut { file: index, offset: 0, length: half }));
+            groups.push(Group::Cut(Cut { file: index, offset: half, length: file.size - half }));
             first = index + 1;
         } else if index + 1 - first == 3 {
-            groups.push(Group::Bundle { first, count: 3 });
+            groups.push(Group::Bundle(Bundle { first, count: 3 }));
             first = index + 1;
         }
     }
     let count = u32::try_from(files.len()).unwrap() - first;
     if count > 0 {
-        groups.push(Group::Bundle { first, count });
+        groups.push(Group::Bundle(Bundle { first, count }));
     }
     groups
 }
@@ -327,7 +327,7 @@ fn chunk_plans(files: &[PackFile], group: Group, chunks: &[PackedChunk]) -> Vec<
         segments,
     };
     match group {
-        Group::Bundle { first, count } => {
+        Group::Bundle(Bundle { first, count }) => {
             let mut chunk_offset = 0;
             let mut segments = Vec::new();
             for file in first..first + count {
@@ -339,7 +339,7 @@ fn chunk_plans(files: &[PackFile], group: Group, chunks: &[PackedChunk]) -> Vec<
             }
             vec![plan(&chunks[0], segments)]
         }
-        Group::Cut { file, offset, .. } => {
+        Group::Cut(Cut { file, offset, .. }) => {
             let mut file_offset = offset;
             let mut plans = Vec::new();
             for chunk in chunks {

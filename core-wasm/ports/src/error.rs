@@ -1,53 +1,14 @@
-//! Why an operation of the host did not succeed.
+//! Errors of the host's operations, and the texts that users see.
 
+pub use crate::wit::types::{IoError, IoErrorKind};
 use std::fmt;
 
-/// The kind of an [`IoError`]: the cases that the core tells apart, plus the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IoErrorKind {
-    /// There is nothing of that name.
-    NotFound,
-    /// The process may not do that.
-    AccessDenied,
-    /// The file system is mounted read-only.
-    ReadOnly,
-    /// Something of that name is there already.
-    AlreadyExists,
-    /// A directory was needed.
-    NotADirectory,
-    /// Something else than a directory was needed.
-    IsADirectory,
-    /// The device or a quota is full.
-    NoSpace,
-    /// A path leads through a symbolic link, or through too many.
-    SymlinkLoop,
-    /// A name or path is longer than the system allows.
-    NameTooLong,
-    /// A file is larger than the caller is prepared to take.
-    TooLarge,
-    /// The host cannot do that at all.
-    Unsupported,
-    /// A server did not take or give it; what exactly failed, [`crate::Remote::failure`] says.
-    Transfer,
-    /// Anything else; the code of the operating system says what.
-    Other,
-}
-
-/// A failed operation on a file, a directory or a stored object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IoError {
-    /// What the core may decide upon.
-    pub kind: IoErrorKind,
-    /// The operating system's number for the error, where there is one: for the message only.
-    pub os_code: Option<i32>,
-}
-
 impl IoError {
-    /// There is nothing of that name: what Linux calls `ENOENT`, for messages that users know.
+    /// `ENOENT` of Linux, for a message that users know.
     pub const NOT_FOUND: IoError = IoError { kind: IoErrorKind::NotFound, os_code: Some(2) };
 
-    /// A WASI runtime has opened no directory that holds it, so that nothing there can be seen or
-    /// made. No system has such an error: the code is nobody's.
+    /// The WASI runtime has opened no directory that contains the path. No system has such an
+    /// error, so the code is one that no system uses.
     pub const OUT_OF_REACH: IoError =
         IoError { kind: IoErrorKind::AccessDenied, os_code: Some(-1) };
 
@@ -59,7 +20,7 @@ impl IoError {
 }
 
 impl IoError {
-    /// Whether it says that a path which was just seen is another one now, or gone.
+    /// Whether it means that a path that existed a moment ago was replaced or removed.
     #[must_use]
     pub fn is_change(&self) -> bool {
         use IoErrorKind::{NotADirectory, NotFound, SymlinkLoop};
@@ -69,8 +30,8 @@ impl IoError {
 
 impl fmt::Display for IoError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The texts are those of Linux. A core in WebAssembly has its host's codes, but another
-        // table of texts in its standard library, so that is asked only about the rest.
+        // The texts of Linux. In WebAssembly the codes are those of the host, but the standard
+        // library has another table of texts, so it is only used natively, for all other errors.
         let text = match self.kind {
             _ if *self == IoError::OUT_OF_REACH => {
                 return formatter.write_str(
@@ -111,7 +72,7 @@ impl fmt::Display for IoError {
     }
 }
 
-/// What Linux says of errors without a kind that users do meet.
+/// The texts of Linux for errors that have no kind, but that users do see.
 fn linux_text(code: i32) -> Option<&'static str> {
     match code {
         16 => Some("Device or resource busy"),

@@ -1,25 +1,27 @@
-//! The capabilities that the core needs from its host, as plain Rust traits and types.
+//! The vocabulary that the core shares with its hosts: values, and traits for the capabilities that
+//! the core needs.
 //!
-//! They mirror the interfaces in `wit/` one to one and are the only vocabulary that the two sides
-//! share. The core (`btdt-core`) is written against them; in the component they are implemented
-//! by the generated bindings, and natively by the backends of `btdt-host-runtime`. That is why
-//! the whole core can be tested without a WebAssembly runtime, and why the same backends can
-//! serve inside a component.
+//! The values are declared in `wit/types.wit` and generated from there (see [`wit`]); here they get
+//! methods and texts. The traits have the functions of the interfaces in `wit/`. The core is
+//! written against them. In the component the generated bindings implement them, natively the
+//! backends of `btdt-host-runtime` do. So the core can be tested without a WebAssembly runtime, and
+//! the same backends work inside a component.
 //!
-//! What is absent on purpose: policy. Nothing here decides what is stored, kept, restored or
-//! deleted.
+//! There is no policy here: nothing decides what is stored, kept, restored or deleted.
 
 pub mod archive;
 pub mod auth;
+pub mod client;
+mod defaults;
 pub mod environment;
 pub mod error;
 pub mod http;
-pub mod mirror;
 pub mod storage;
 pub mod tally;
 pub mod time;
 pub mod tree;
 pub mod types;
+pub mod wit;
 
 pub use archive::{
     ArchiveBatch, ArchiveChunk, ArchiveContent, ArchiveEntry, ArchiveExtent, ArchiveFault,
@@ -39,9 +41,10 @@ pub use storage::{
 };
 pub use tally::Tally;
 pub use tree::{
-    ChunkPlan, CutSizes, DirectoryPlan, DirectoryState, Entry, EntryKind, Existing, FileFault,
-    FilePlan, FollowLinks, Group, HardLinkPlan, LinkId, MaterializeBatch, MaterializeError,
-    MaterializeSummary, Materializer, MetadataPlan, PackBatch, PackError, PackFile, Packed,
-    PackedChunk, Packer, Placement, RemovalPlan, Segment, SymlinkPlan, Tree,
+    Bundle, ChunkFailure, ChunkPlan, Cut, CutSizes, DestinationFailure, DirectoryPlan,
+    DirectoryState, Entry, EntryKind, Existing, FileFault, FilePlan, FollowLinks, Group,
+    HardLinkPlan, LinkId, MaterializeBatch, MaterializeError, MaterializeSummary, Materializer,
+    MetadataPlan, PackBatch, PackError, PackFile, Packed, PackedChunk, PackedFault, Packer,
+    Placement, RemovalPlan, Segment, SymlinkPlan, Tree,
 };
 pub use types::{Algorithm, Digest, Timestamp};

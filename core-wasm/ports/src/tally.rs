@@ -1,10 +1,9 @@
-//! How many of something there are, and the names of the first: for messages about what a host
-//! cannot do, of which there is one line each.
+//! Counts paths and names the first of them, for one-line messages about what a host cannot do.
 
-/// Names that a message has at most.
+/// Most names in a message.
 const MOST_NAMES: usize = 3;
 
-/// Paths of which some are named.
+/// A count of paths, with the names of the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     count: u64,
@@ -12,7 +11,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts a path. `path` is called only for the first ones.
+    /// Counts a path. Calls `path` only for the first few.
     pub fn add(&mut self, path: impl FnOnce() -> Vec<u8>) {
         self.count += 1;
         if self.names.len() < MOST_NAMES {
@@ -20,7 +19,7 @@ impl Tally {
         }
     }
 
-    /// How many of what there are, and the names of some; `None` where there are none.
+    /// The count with a noun, and the names; `None` if the count is zero.
     #[must_use]
     pub fn describe(&self, one: &str, many: &str) -> Option<String> {
         let noun = match self.count {

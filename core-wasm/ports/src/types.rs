@@ -1,52 +1,46 @@
-//! Values that every interface uses.
+//! Digests and times.
 
+pub use crate::wit::types::{Algorithm, Digest, Timestamp};
 use std::fmt;
-
-/// A SHA-256 (or, where a caller asked for it, BLAKE3) digest: 32 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digest([u8; Digest::LENGTH]);
 
 impl Digest {
     /// Length of a digest in bytes.
     pub const LENGTH: usize = 32;
 
-    /// Wraps the bytes of a digest.
+    /// The digest of these bytes.
     #[must_use]
-    pub const fn new(bytes: [u8; Digest::LENGTH]) -> Self {
-        Digest(bytes)
+    pub fn new(bytes: [u8; Digest::LENGTH]) -> Self {
+        let word = |index: usize| {
+            bytes[8 * index..][..8].iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
+        };
+        Digest { a: word(0), b: word(1), c: word(2), d: word(3) }
     }
 
     /// The bytes of the digest.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; Digest::LENGTH] {
-        &self.0
+    pub fn to_bytes(&self) -> [u8; Digest::LENGTH] {
+        let mut bytes = [0; Digest::LENGTH];
+        for (bytes, word) in bytes.chunks_exact_mut(8).zip([self.a, self.b, self.c, self.d]) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        bytes
     }
 
     /// The digest in lower-case hexadecimal, as `sha256sum` prints it.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+        format!("{:016x}{:016x}{:016x}{:016x}", self.a, self.b, self.c, self.d)
     }
 
     /// Reads what [`Digest::to_hex`] writes; anything else, upper case included, is `None`.
     #[must_use]
     pub fn from_hex(hex: &str) -> Option<Self> {
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Some(byte - b'0'),
-            b'a'..=b'f' => Some(byte - b'a' + 10),
-            _ => None,
-        };
-        let hex = hex.as_bytes();
-        if hex.len() != 2 * Digest::LENGTH {
+        let lower = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if !lower || hex.len() != 2 * Digest::LENGTH {
             return None;
         }
-        let mut bytes = [0; Digest::LENGTH];
-        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Some(Digest(bytes))
+        let word = |index: usize| u64::from_str_radix(hex.get(16 * index..)?.get(..16)?, 16).ok();
+        Some(Digest { a: word(0)?, b: word(1)?, c: word(2)?, d: word(3)? })
     }
 
     /// Digests in hexadecimal, each followed by a line feed.
@@ -59,26 +53,6 @@ impl Digest {
         }
         lines
     }
-
-    /// The digest as four big-endian words, the form in which it crosses the WIT boundary.
-    #[must_use]
-    pub fn to_words(&self) -> [u64; 4] {
-        let mut words = [0; 4];
-        for (word, bytes) in words.iter_mut().zip(self.0.chunks_exact(8)) {
-            *word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        }
-        words
-    }
-
-    /// The inverse of [`Digest::to_words`].
-    #[must_use]
-    pub fn from_words(words: [u64; 4]) -> Self {
-        let mut bytes = [0; Digest::LENGTH];
-        for (bytes, word) in bytes.chunks_exact_mut(8).zip(words) {
-            bytes.copy_from_slice(&word.to_be_bytes());
-        }
-        Digest(bytes)
-    }
 }
 
 impl fmt::Display for Digest {
@@ -86,30 +60,6 @@ impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "sha256:{}", self.to_hex())
     }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
-/// A hash function that a user can choose for `hash`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// SHA-256, the default.
-    Sha256,
-    /// BLAKE3 with 256 bits, as btdt 0.4 used it.
-    Blake3,
-}
-
-/// A point in time relative to 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp {
-    /// Whole seconds, negative before 1970.
-    pub seconds: i64,
-    /// Nanoseconds to add, less than 1,000,000,000.
-    pub nanoseconds: u32,
 }
 
 impl Timestamp {
@@ -136,10 +86,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_survives_hexadecimal_and_words() {
-        let digest = Digest::new(std::array::from_fn(|index| index as u8 * 7 + 3));
+    fn a_digest_survives_hexadecimal_and_bytes() {
+        let bytes = std::array::from_fn(|index| index as u8 * 7 + 3);
+        let digest = Digest::new(bytes);
+        assert_eq!(digest.a, 0x030a_1118_1f26_2d34);
+        assert_eq!(digest.to_bytes(), bytes);
+        assert!(digest.to_hex().starts_with("030a1118"));
         assert_eq!(Digest::from_hex(&digest.to_hex()), Some(digest));
-        assert_eq!(Digest::from_words(digest.to_words()), digest);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! The interface between the operations and a cache, local or remote.
 
-use crate::error::Error;
 use crate::key::{Key, Prefix};
 use crate::manifest::Manifest;
 use crate::storage::commit::{Committed, NewEntry};
+use btdt_ports::client::Error;
 use btdt_ports::{Digest, Environment, HeldLock, ObjectFault, Severity};
 use std::collections::BTreeSet;
 

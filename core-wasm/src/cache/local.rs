@@ -1,12 +1,12 @@
 //! A cache in a directory, or in any other storage that this process accesses itself.
 
 use super::interface::{Cache, Candidate, Wanted, warn_unusable};
-use crate::error::Error;
 use crate::key::Key;
 use crate::manifest::Manifest;
 use crate::storage::collect;
 use crate::storage::commit::{self, Committed, NewEntry};
 use crate::storage::record_lookup::{self, EntryFault};
+use btdt_ports::client::Error;
 use btdt_ports::{Digest, Environment, HeldLock, LockMode, ObjectKind, Objects, Records};
 use std::collections::BTreeSet;
 

@@ -7,7 +7,6 @@
 use super::interface::{Cache, Candidate, Wanted};
 use crate::archive::{export, import};
 use crate::digest::sha256;
-use crate::error::{Error, ServerFault};
 use crate::key::Key;
 use crate::manifest::{self, Manifest};
 use crate::protocol::{
@@ -15,6 +14,7 @@ use crate::protocol::{
     Problem, TAR_TYPE, TOOL, VERSION, VERSION_HEADER,
 };
 use crate::storage::commit::{Committed, NewEntry};
+use btdt_ports::client::{Error, ServerFault, ServerRefusal};
 use btdt_ports::{
     ChunkEndpoint, Digest, Environment, HeldLock, HttpRequest, HttpResponse, IncomingBody, Method,
     Operation, Remote, RetryPolicy, Scope, Severity, TransferFailure, TransferFault,
@@ -190,7 +190,7 @@ impl<'cache, R: Remote> RemoteCache<'cache, R> {
         let url = format!("{}{}", self.url, key_query(entry.keys));
         if !entry.manifest.is_directory() {
             return Err(Error::NotRemote(
-                "the server is one of btdt 0.4, which keeps directories only",
+                "the server is one of btdt 0.4, which keeps directories only".to_owned(),
             ));
         }
         let mut plan = self.remote.plan(source);
@@ -379,7 +379,7 @@ impl<R: Remote> Cache for RemoteCache<'_, R> {
                     TransferFault::NoAnswer(error) => ServerFault::NoAnswer(error),
                     TransferFault::Refused(refused) => refusal(refused.status, &refused.body),
                 };
-                Error::Server { url, fault }
+                Error::server(&url, fault)
             }
             (_, error) => error,
         }
@@ -409,7 +409,7 @@ pub(crate) fn refusal(status: u16, body: &[u8]) -> ServerFault {
     let known = HTTP_STATUSES.iter().find(|(code, _)| *code == status);
     let meaning = known.map_or("no reason given", |(_, meaning)| meaning);
     let message = Problem::decode(body).detail.unwrap_or_else(|| meaning.to_owned());
-    ServerFault::Refused { status, message }
+    ServerFault::Refused(ServerRefusal { status, message })
 }
 
 fn key_query(keys: &[Key]) -> String {

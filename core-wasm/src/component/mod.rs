@@ -1,24 +1,25 @@
 //! The core as a component: the only place that knows the generated bindings.
 //!
-//! [`imports`] and [`remote`] turn what the host offers into the traits of `btdt_ports`,
-//! [`convert`] translates values, and [`client`] and [`server`] export the operations. Nothing is
-//! decided here.
+//! [`capabilities`] gives the imports the traits of `btdt_ports`; [`client_exports`] and
+//! [`server_exports`] export the operations. Nothing is decided here.
 
-mod client;
-mod convert;
-mod imports;
-mod remote;
-mod server;
+mod capabilities;
+mod client_exports;
+mod server_exports;
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
     wit_bindgen::generate!({
         path: "../wit",
         world: "core",
+        with: {
+            "btdt:cache/types@1.0.0": btdt_ports::wit::types,
+            "btdt:cache/client-types@1.0.0": btdt_ports::wit::client_types,
+        },
     });
 }
 
-use imports::HostEnvironment;
+use capabilities::Host;
 use std::sync::Once;
 
 struct Core;
@@ -31,7 +32,7 @@ fn report_panics() {
     HOOK.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
             use btdt_ports::{Environment, Severity};
-            HostEnvironment.log(Severity::Error, &panic.to_string());
+            Host.log(Severity::Error, &panic.to_string());
         }));
     });
 }

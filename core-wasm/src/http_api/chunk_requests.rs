@@ -9,10 +9,10 @@ use super::request::Request;
 use super::route::Method;
 use super::trace::Trace;
 use super::url::Parameters;
-use crate::error::{CacheAction, Error};
 use crate::manifest::MAX_CHUNK;
 use crate::protocol;
 use crate::storage::collect;
+use btdt_ports::client::Error;
 use btdt_ports::{
     Archives, Authority, Caches, Digest, LockMode, ObjectFault, ObjectKind, ObjectName, Objects,
     OpenObjects, Operation, PutOutcome,
@@ -106,7 +106,7 @@ where
         let (object, info) = match objects.open(ObjectKind::Chunk, &digest) {
             Ok(opened) => opened,
             Err(ObjectFault::Unreadable(error)) => {
-                let error = Error::Cache { action: CacheAction::Read, error };
+                let error = Error::reading(error);
                 return Err(self.failed(cache, &error));
             }
             Err(fault) => {
@@ -186,9 +186,7 @@ where
                 let detail = format!("This is not the stored form of that chunk: {fault}.");
                 Err(Problem::new(422, detail))
             }
-            Err(UploadFault::Storage(error)) => {
-                Err(self.failed(cache, &Error::Cache { action: CacheAction::Write, error }))
-            }
+            Err(UploadFault::Storage(error)) => Err(self.failed(cache, &Error::writing(error))),
             Err(UploadFault::Interrupted) => {
                 Err(Problem::bad_request("The chunk did not arrive completely."))
             }

@@ -3,7 +3,7 @@
 use super::answer::{Answer, ResponseOf};
 use super::problem::Problem;
 use super::request::Settings;
-use crate::error::{CacheAction, Error};
+use btdt_ports::client::{CacheAction, CacheFailure, Error};
 use btdt_ports::{Archives, Environment, IoErrorKind, Severity};
 
 /// What requests are handled with.
@@ -34,7 +34,7 @@ impl<C, A, P> ServerContext<'_, C, A, P> {
             Error::SourceTooLarge => {
                 Problem::new(413, "The entry is larger than a manifest can be.")
             }
-            Error::Cache { action, error: io } => {
+            Error::Cache(CacheFailure { action, error: io }) => {
                 self.environment.log(Severity::Warning, &format!("cache {cache:?}: {error}"));
                 match (action, io.kind) {
                     (CacheAction::Write, IoErrorKind::NoSpace) => {

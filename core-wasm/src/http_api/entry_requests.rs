@@ -8,11 +8,11 @@ use super::request::Request;
 use super::trace::Trace;
 use super::url::{self, Parameters, decode};
 use crate::cache::warn_unusable;
-use crate::error::Error;
 use crate::key::{Key, Prefix};
 use crate::protocol::{DescribedEntry, DescribedPage, NO_ENTRY};
 use crate::storage::delete::{Deleted, delete};
 use crate::storage::record_lookup::{self, Entry, EntryFault};
+use btdt_ports::client::Error;
 use btdt_ports::{Archives, Authority, Caches, Objects, Operation, Records, Severity, Verdict};
 
 /// Entries on a page by default.

@@ -9,10 +9,10 @@ use super::request::Request;
 use super::url::Parameters;
 use crate::archive::import::{self, ImportFault};
 use crate::digest::sha256;
-use crate::error::{CacheAction, Error};
 use crate::manifest::{self, Manifest};
 use crate::protocol;
 use crate::storage::commit::{self, Committed, NewEntry};
+use btdt_ports::client::Error;
 use btdt_ports::{
     ArchiveFault, ArchiveReader, Archives, Authority, Caches, Digest, LockMode, ObjectKind,
     Objects, OpenObjects, Operation,
@@ -143,9 +143,7 @@ where
         };
         match &fault {
             ImportFault::Archive(archive) => match archive {
-                ArchiveFault::Sink(error) => {
-                    self.failed(cache, &Error::Cache { action: CacheAction::Write, error: *error })
-                }
+                ArchiveFault::Sink(error) => self.failed(cache, &Error::writing(*error)),
                 ArchiveFault::TooLarge => Problem::new(413, "The archive is larger than allowed."),
                 ArchiveFault::Truncated | ArchiveFault::Malformed => invalid(archive),
                 ArchiveFault::Interrupted(_) => {

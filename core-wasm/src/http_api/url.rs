@@ -1,7 +1,8 @@
 //! Parses paths and queries: percent-encoding (RFC 3986), and form encoding, where `+` is a space.
 
 use super::problem::Problem;
-use crate::key::{Key, KeyFault, Prefix};
+use crate::key::{Key, Prefix};
+use btdt_ports::client::KeyFault;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use std::borrow::Cow;
 use std::collections::BTreeMap;

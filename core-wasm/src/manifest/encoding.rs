@@ -39,7 +39,7 @@ pub fn encode(manifest: &Manifest) -> Result<Vec<u8>, ManifestFault> {
 
 fn write(manifest: &Manifest, writer: &mut BufWriter) -> Result<(), enc::Error<TryReserveError>> {
     let digests: Vec<u8> =
-        manifest.chunks.iter().flat_map(|chunk| *chunk.digest.as_bytes()).collect();
+        manifest.chunks.iter().flat_map(|chunk| chunk.digest.to_bytes()).collect();
     Map::bounded(5, writer)?;
     "format".encode(writer)?;
     FORMAT.encode(writer)?;

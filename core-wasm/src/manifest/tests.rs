@@ -64,7 +64,7 @@ fn hard_link(parent: u64, name: &[u8], target: u64) -> Vec<u8> {
 /// The fields of a manifest with chunks of these sizes.
 fn fields(sizes: &[u64], entries: &[Vec<u8>]) -> Vec<(&'static str, Vec<u8>)> {
     let digests: Vec<u8> =
-        (0..sizes.len()).flat_map(|number| *sha256(&number.to_be_bytes()).as_bytes()).collect();
+        (0..sizes.len()).flat_map(|number| sha256(&number.to_be_bytes()).to_bytes()).collect();
     let sizes: Vec<_> = sizes.iter().copied().map(number).collect();
     vec![
         ("format", text("btdt manifest")),

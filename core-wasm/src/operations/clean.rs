@@ -3,51 +3,22 @@
 //! Safe beside any number of stores, restores and other cleans. Damaged objects are reported and
 //! skipped. If a failure leaves references unknown, no object is collected.
 
-use crate::error::Error;
-use crate::storage::collect::{self, Inventory, References, Rules, Swept};
+use crate::storage::collect::{self, Inventory, References, Rules};
 use crate::storage::reachability::Reachability;
 use crate::storage::retention::{self, Limits};
-use btdt_ports::{AsideObject, Environment, Leftovers, LockMode, Objects, Records};
-
-/// What to clean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// Limits for the entries.
-    pub limits: Limits,
-    /// Seconds for which unreferenced objects are kept (see [`collect`]).
-    pub grace_period: u64,
-}
-
-/// What was done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Entries that were evicted.
-    pub removed: u64,
-    /// Entries that are left.
-    pub kept: u64,
-    /// Stored size of those entries in bytes, with shared objects counted once.
-    pub kept_bytes: u64,
-    /// Stored size in bytes of all remaining objects, including those set aside and unreferenced
-    /// ones. An upper bound: objects recalled by other processes meanwhile are counted twice.
-    pub occupied_bytes: u64,
-    /// Entries that were removed because they are damaged; not among `removed`.
-    pub damaged: u64,
-    /// What the collection did; `None` if it would not have been safe.
-    pub swept: Option<Swept>,
-    /// Temporary files of processes that died.
-    pub leftovers: Leftovers,
-}
+use btdt_ports::client::{CleanRequest, CleanSummary, Error, Swept};
+use btdt_ports::{AsideObject, Environment, LockMode, Objects, Records};
 
 /// Cleans a cache.
 ///
 /// # Errors
 /// [`Error::Cache`] if the cache cannot be read, or nothing can be deleted.
 pub fn clean<O: Objects, R: Records>(
-    request: &Request,
+    request: &CleanRequest,
     objects: &O,
     records: &R,
     environment: &dyn Environment,
-) -> Result<Summary, Error> {
+) -> Result<CleanSummary, Error> {
     let mut summary = pass(request, objects, records, environment)?;
     // Without a grace period there is no reason to wait, but the protocol still holds: objects are
     // set aside in one pass and deleted in the next.
@@ -55,20 +26,32 @@ pub fn clean<O: Objects, R: Records>(
         && request.grace_period == 0
         && first.set_aside > 0
     {
-        let request = Request { limits: Limits::default(), ..*request };
+        let request = CleanRequest { max_age: None, max_size: None, ..*request };
         let second = pass(&request, objects, records, environment)?;
         summary.occupied_bytes = second.occupied_bytes;
-        summary.swept = Some(first.followed_by(second.swept.unwrap_or_default()));
+        summary.swept = Some(followed_by(first, second.swept.unwrap_or_default()));
     }
     Ok(summary)
 }
 
+/// The sum of a sweep and the one that immediately followed.
+fn followed_by(first: Swept, next: Swept) -> Swept {
+    Swept {
+        set_aside: first.set_aside.saturating_sub(next.deleted) + next.set_aside,
+        set_aside_bytes: first.set_aside_bytes.saturating_sub(next.deleted_bytes)
+            + next.set_aside_bytes,
+        deleted: first.deleted + next.deleted,
+        deleted_bytes: first.deleted_bytes + next.deleted_bytes,
+        recalled: first.recalled + next.recalled,
+    }
+}
+
 fn pass<O: Objects, R: Records>(
-    request: &Request,
+    request: &CleanRequest,
     objects: &O,
     records: &R,
     environment: &dyn Environment,
-) -> Result<Summary, Error> {
+) -> Result<CleanSummary, Error> {
     let began = environment.now();
     // Released at once: processes that start now must get the shared lock, so that the next clean
     // notices them.
@@ -86,13 +69,14 @@ fn pass<O: Objects, R: Records>(
     let live = collect::inventory(objects)?;
     reachability.find_incomplete(objects, &live, &aside, environment);
 
-    let mut summary = Summary { leftovers, ..Summary::default() };
+    let mut summary = CleanSummary { leftovers, ..CleanSummary::default() };
     for (name, version) in &reachability.damaged {
         let deleted = records.delete(name, version).map_err(Error::deleting)?;
         summary.damaged += u64::from(deleted);
     }
     let (usage, entries) = reachability.usage(&live);
-    let (evicted, kept_bytes) = retention::evictions(&entries, &usage, request.limits, began);
+    let limits = Limits { max_age: request.max_age, max_size: request.max_size };
+    let (evicted, kept_bytes) = retention::evictions(&entries, &usage, limits, began);
     summary.kept_bytes = kept_bytes;
     let mut references = References::default();
     for (found, evicted) in reachability.entries.iter().zip(evicted) {

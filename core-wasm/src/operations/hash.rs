@@ -13,8 +13,8 @@
 //! for each name in byte order, BLAKE3 of the name and the digest of the entry.
 
 use crate::digest::Hasher;
-use crate::error::Error;
 use crate::tree::walk::join;
+use btdt_ports::client::Error;
 use btdt_ports::{
     Algorithm, Digest, Entry, EntryKind, Environment, FollowLinks, IoError, IoErrorKind, Severity,
     Tree,
@@ -59,7 +59,7 @@ pub fn hash<T: Tree>(
         if algorithm == Algorithm::Sha256 {
             hasher.update(&[kind]);
         }
-        hasher.update(digest.as_bytes());
+        hasher.update(&digest.to_bytes());
     }
     Ok(hasher.finish())
 }
@@ -140,9 +140,9 @@ impl<T: Tree> Walker<'_, T> {
                     hasher.update(&(entry.name.len() as u64).to_le_bytes());
                     hasher.update(&entry.name);
                 }
-                Algorithm::Blake3 => hasher.update(self.of_bytes(&entry.name).as_bytes()),
+                Algorithm::Blake3 => hasher.update(&self.of_bytes(&entry.name).to_bytes()),
             }
-            hasher.update(digest.as_bytes());
+            hasher.update(&digest.to_bytes());
         }
         Ok(hasher.finish())
     }
@@ -196,5 +196,5 @@ impl<T: Tree> Walker<'_, T> {
 }
 
 fn failed(path: &[u8], error: IoError) -> Error {
-    Error::Source { path: path.to_vec(), error }
+    Error::source(path, error)
 }

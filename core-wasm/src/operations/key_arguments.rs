@@ -1,7 +1,8 @@
 //! Checks keys and prefixes that a user gave.
 
-use crate::error::Error;
-use crate::key::{Key, KeyFault, Prefix};
+use crate::key::{Key, Prefix};
+use btdt_ports::client::Error;
+use btdt_ports::client::KeyFault;
 
 /// The distinct keys among `texts`, without empty ones.
 ///
@@ -32,5 +33,5 @@ pub(super) fn valid_prefix(text: &str) -> Result<Prefix, Error> {
 }
 
 fn invalid(text: &str, fault: KeyFault) -> Error {
-    Error::InvalidKey { key: text.to_owned(), fault }
+    Error::invalid_key(text, fault)
 }

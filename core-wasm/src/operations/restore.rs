@@ -5,51 +5,16 @@
 
 use super::key_arguments::{valid_keys, valid_prefixes};
 use crate::cache::{self, Cache, Candidate, Wanted};
-use crate::error::Error;
-use crate::key::Key;
 use crate::manifest::{Content, Manifest};
 use crate::tree::comparison::{CompareOptions, Comparison};
 use crate::tree::materializing::MaterializePlan;
+use btdt_ports::client::{Error, PathFailure, RestoreRequest, Restored};
 
 use btdt_ports::{
-    Digest, EntryKind, Environment, IoError, IoErrorKind, MaterializeError, MaterializeSummary,
-    ObjectFault, Placement, Tree,
+    ChunkFailure, DestinationFailure, Digest, EntryKind, Environment, IoError, IoErrorKind,
+    MaterializeError, MaterializeSummary, ObjectFault, Placement, Tree,
 };
 use std::collections::BTreeSet;
-
-/// What to restore.
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    /// Keys, in order of preference. Empty ones are dropped.
-    pub keys: Vec<String>,
-    /// Prefixes, in order of preference, each standing for the most recently stored entry whose key
-    /// begins with it. Empty ones are dropped.
-    pub prefixes: Vec<String>,
-    /// Remove from the destination what is not in the entry.
-    pub exact: bool,
-    /// Compare files by content even if they agree in size and time.
-    pub checksum: bool,
-}
-
-/// The outcome of a restore.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The destination holds the entry of a key.
-    Restored {
-        /// The key.
-        key: Key,
-        /// Whether that is the first requested key.
-        primary: bool,
-        /// Number of files in the entry.
-        files: u64,
-        /// Their size in bytes.
-        raw_size: u64,
-        /// What the host did.
-        summary: MaterializeSummary,
-    },
-    /// No requested key has a usable entry.
-    Missed,
-}
 
 /// Why a candidate was not restored.
 enum Fault {
@@ -65,13 +30,13 @@ impl From<Error> for Fault {
     }
 }
 
-/// Restores from a cache to `tree`.
+/// Restores from a cache to `tree`; `None` if no requested key has a usable entry.
 pub fn restore<T, C>(
-    request: &Request,
+    request: &RestoreRequest,
     tree: &T,
     cache: &C,
     environment: &dyn Environment,
-) -> Result<Outcome, Error>
+) -> Result<Option<Restored>, Error>
 where
     T: Tree,
     C: Cache<Source = T::Source>,
@@ -96,7 +61,8 @@ where
                 cache.used(&key);
                 let (files, raw_size) = manifest.totals();
                 let primary = keys.first() == Some(&key);
-                return Ok(Outcome::Restored { key, primary, files, raw_size, summary });
+                let key = key.as_str().to_owned();
+                return Ok(Some(Restored { key, primary, files, raw_size, summary }));
             }
             Err(Fault::Unusable { reason, changed: now }) => {
                 changed |= now;
@@ -106,7 +72,7 @@ where
             Err(Fault::Fatal(error)) => return Err(cache.explain(error)),
         }
     }
-    if changed { Err(Error::Incomplete) } else { Ok(Outcome::Missed) }
+    if changed { Err(Error::Incomplete) } else { Ok(None) }
 }
 
 struct Restorer<'restore, T, C> {
@@ -124,7 +90,7 @@ where
         let Candidate { manifest, source, .. } = candidate;
         match self.write(manifest, source) {
             // Another restore was faster: compare with what it wrote.
-            Err(Fault::Fatal(Error::Destination { path, error }))
+            Err(Fault::Fatal(Error::Destination(PathFailure { path, error })))
                 if path.is_empty() && error.kind == IoErrorKind::AlreadyExists =>
             {
                 self.write(manifest, source)
@@ -135,7 +101,7 @@ where
 
     /// Makes the destination match the manifest.
     fn write(&self, manifest: &Manifest, source: &T::Source) -> Result<MaterializeSummary, Fault> {
-        let at_root = |error| Error::Destination { path: Vec::new(), error };
+        let at_root = |error| Error::destination(b"", error);
         let root = self.tree.root().map_err(at_root)?;
         let is_file = matches!(manifest.node(0).content, Content::File(_));
         let (placement, comparison) = match root {
@@ -169,10 +135,10 @@ where
         let materializer = self.tree.materialize(&[source], placement);
         let written = materializer.and_then(|materializer| plan.run(materializer));
         written.map_err(|error| match error {
-            MaterializeError::Destination { path, error } => {
-                Fault::Fatal(Error::Destination { path, error })
+            MaterializeError::Destination(DestinationFailure { path, error }) => {
+                Fault::Fatal(Error::Destination(PathFailure { path, error }))
             }
-            MaterializeError::Chunk { digest, fault } => {
+            MaterializeError::Chunk(ChunkFailure { digest, fault }) => {
                 if let ObjectFault::Damaged(_) = fault {
                     let chunks: Vec<Digest> =
                         manifest.chunks().iter().map(|chunk| chunk.digest).collect();

@@ -6,60 +6,33 @@
 use super::key_arguments::valid_keys;
 use super::previous_entry::PreviousEntries;
 use crate::cache::Cache;
-use crate::chunking::{CUT_SIZES, ChunkTotals};
-use crate::error::Error;
+use crate::chunking::CUT_SIZES;
 use crate::storage::commit::{Committed, NewEntry};
 use crate::tree::listing::Listing;
 use crate::tree::packing::{Outcome, PackPlan, PackedGroups};
-use btdt_ports::{Digest, Environment, FileFault, Tree};
-use std::collections::{BTreeMap, BTreeSet};
+use btdt_ports::client::{Error, PathFailure, StoreRequest, StoreSummary};
+use btdt_ports::{Environment, FileFault, Tree};
+use std::collections::BTreeSet;
 
 /// Attempts in total, for trees that change meanwhile and caches that lose objects.
 const ATTEMPTS: u32 = 5;
-
-/// What to store.
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    /// Keys to store under. Empty ones are dropped.
-    pub keys: Vec<String>,
-    /// Exclude patterns, each a line of gitignore syntax.
-    pub excludes: Vec<String>,
-    /// Free labels of the entry.
-    pub labels: BTreeMap<String, String>,
-    /// Name and version of the tool, for the records.
-    pub tool: String,
-}
-
-/// What was stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Number of files.
-    pub files: u64,
-    /// Their size in bytes.
-    pub raw_size: u64,
-    /// Number of keys.
-    pub keys: u64,
-    /// Totals of its chunks.
-    pub chunks: ChunkTotals,
-    /// Digest of the manifest.
-    pub manifest: Digest,
-}
 
 /// Stores `tree` in a cache.
 ///
 /// # Errors
 /// See [`Error`]. All keys are as before, unless the cache failed during the commit.
 pub fn store<T, C>(
-    request: &Request,
+    request: &StoreRequest,
     tree: &T,
     cache: &C,
     environment: &dyn Environment,
-) -> Result<Summary, Error>
+) -> Result<StoreSummary, Error>
 where
     T: Tree,
     C: Cache<Sink = T::Sink>,
 {
     let keys = valid_keys(&request.keys)?;
+    let labels = request.labels.iter().cloned().collect();
     let _in_use = cache.in_use();
     let sink = cache.sink()?;
     let mut changes = Changes::default();
@@ -68,7 +41,9 @@ where
     for _ in 0..ATTEMPTS {
         let listing = match Listing::read(tree, &request.excludes, &hidden_target, environment) {
             // A directory that vanished after its parent was read.
-            Err(Error::Source { path, error }) if !path.is_empty() && error.is_change() => {
+            Err(Error::Source(PathFailure { path, error }))
+                if !path.is_empty() && error.is_change() =>
+            {
                 changes.paths = BTreeSet::from([path]);
                 continue;
             }
@@ -76,9 +51,7 @@ where
         };
         let items = listing.in_path_order();
         let plan = PackPlan::new(&listing, &items);
-        let packer = tree
-            .pack(&sink, CUT_SIZES)
-            .map_err(|error| Error::Source { path: Vec::new(), error })?;
+        let packer = tree.pack(&sink, CUT_SIZES).map_err(|error| Error::source(b"", error))?;
         let packed =
             match plan.run(packer, &changes.packed).map_err(|error| cache.explain(error))? {
                 Outcome::Complete(packed) => packed,
@@ -98,12 +71,21 @@ where
             manifest: &manifest,
             stored_size: totals.stored_size,
             tool: &request.tool,
-            labels: &request.labels,
+            labels: &labels,
         };
         if let Committed::Done(digest) = cache.commit(&entry)? {
             let (files, raw_size) = manifest.totals();
-            let keys = keys.len() as u64;
-            return Ok(Summary { files, raw_size, keys, chunks: totals, manifest: digest });
+            return Ok(StoreSummary {
+                files,
+                raw_size,
+                keys: keys.len() as u64,
+                chunks: totals.chunks,
+                stored_size: totals.stored_size,
+                new_chunks: totals.new_chunks,
+                new_raw_size: totals.new_raw_size,
+                new_stored_size: totals.new_stored_size,
+                manifest: digest,
+            });
         }
         // Missing chunks have to be written again.
         changes = Changes::default();
@@ -111,7 +93,7 @@ where
     if changes.paths.is_empty() {
         return Err(Error::CacheUnstable);
     }
-    Err(Error::SourceUnstable { paths: changes.paths.into_iter().collect() })
+    Err(Error::SourceUnstable(changes.paths.into_iter().collect()))
 }
 
 /// What the last attempt came to.
@@ -133,7 +115,7 @@ impl Changes {
         for (path, fault) in files {
             match fault {
                 FileFault::Unreadable(error) if !error.is_change() => {
-                    return Err(Error::Source { path, error });
+                    return Err(Error::Source(PathFailure { path, error }));
                 }
                 // Including files that are gone.
                 FileFault::Unreadable(_) | FileFault::Changed => self.paths.insert(path),

@@ -32,7 +32,7 @@
 //! `tests/simulation` runs tens of thousands of commits against stalling and dying processes, and
 //! loses entries as soon as one of the three rules is removed.
 
-use crate::error::Error;
+use btdt_ports::client::{Error, Swept};
 use btdt_ports::{
     AsideObject, Digest, Environment, ObjectFault, ObjectInfo, ObjectKind, ObjectName, Objects,
     SweepId, Timestamp,
@@ -59,36 +59,6 @@ impl References {
 
 /// The live objects of a cache, by kind and digest.
 pub type Inventory = BTreeMap<(ObjectKind, Digest), ObjectInfo>;
-
-/// What a sweep did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Objects that were set aside.
-    pub set_aside: u64,
-    /// Their size in bytes.
-    pub set_aside_bytes: u64,
-    /// Objects set aside earlier that were deleted.
-    pub deleted: u64,
-    /// Their size in bytes.
-    pub deleted_bytes: u64,
-    /// Objects that were recalled because records refer to them.
-    pub recalled: u64,
-}
-
-impl Swept {
-    /// The sum of this sweep and one that immediately followed.
-    #[must_use]
-    pub fn followed_by(self, next: Swept) -> Self {
-        Swept {
-            set_aside: self.set_aside.saturating_sub(next.deleted) + next.set_aside,
-            set_aside_bytes: self.set_aside_bytes.saturating_sub(next.deleted_bytes)
-                + next.set_aside_bytes,
-            deleted: self.deleted + next.deleted,
-            deleted_bytes: self.deleted_bytes + next.deleted_bytes,
-            recalled: self.recalled + next.recalled,
-        }
-    }
-}
 
 /// When an unreferenced object may be set aside and deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! The last step of every store: puts the manifest and the records of a tree whose chunks are in
 //! the cache.
 
-use crate::error::Error;
 use crate::key::Key;
 use crate::manifest::{self, ChunkRef, Manifest};
 use crate::storage::collect;
 use crate::storage::record::Record;
+use btdt_ports::client::Error;
 use btdt_ports::{Digest, Environment, ObjectKind, Objects, Records};
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
 //! Reads all records of a cache and what they refer to.
 
-use crate::error::Error;
 use crate::manifest::{self, MAX_CHUNK};
 use crate::storage::collect::Inventory;
 use crate::storage::record::Record;
 use crate::storage::record_lookup;
 use crate::storage::retention::{self, Entry, Usage};
+use btdt_ports::client::Error;
 use btdt_ports::{
     AsideObject, Digest, Environment, IoError, IoErrorKind, ObjectFault, ObjectKind, Objects,
     RecordVersion, Records, Severity, Timestamp,

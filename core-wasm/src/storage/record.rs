@@ -59,9 +59,10 @@ impl Record {
     /// Encodes the record.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        let manifest = self.manifest.to_bytes();
         let encoded = Encoded {
             key: self.key.as_str(),
-            manifest: self.manifest.as_bytes(),
+            manifest: &manifest,
             created: (self.created.seconds, self.created.nanoseconds),
             raw_size: self.raw_size,
             stored_size: self.stored_size,
@@ -72,14 +73,14 @@ impl Record {
         };
         // Writing to a vector fails only when memory runs out, which aborts anyway.
         let body = cbor4ii::serde::to_vec(Vec::new(), &encoded).unwrap_or_default();
-        [MAGIC.as_slice(), sha256(&body).as_bytes(), &body].concat()
+        [MAGIC.as_slice(), &sha256(&body).to_bytes(), &body].concat()
     }
 
     /// Decodes and checks a record.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordFault> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(RecordFault)?;
         let (checksum, body) = rest.split_at_checked(Digest::LENGTH).ok_or(RecordFault)?;
-        if sha256(body).as_bytes() != checksum {
+        if sha256(body).to_bytes() != checksum {
             return Err(RecordFault);
         }
         let encoded: Encoded<'_> = cbor4ii::serde::from_slice(body).map_err(|_| RecordFault)?;

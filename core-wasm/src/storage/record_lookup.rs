@@ -1,10 +1,10 @@
 //! Finds records, and the manifests that they refer to.
 
-use crate::error::Error;
 use crate::key::{Key, Prefix};
 use crate::manifest::{self, Manifest, ManifestFault};
 use crate::storage::collect;
 use crate::storage::record::{Record, RecordFault};
+use btdt_ports::client::Error;
 use btdt_ports::{
     Digest, Environment, IoError, ObjectFault, ObjectKind, Objects, Records, StoredRecord,
     Timestamp,

@@ -7,9 +7,9 @@
 //! of equal size written within one tick of the file system's clock (a few milliseconds on many
 //! kernels); for such trees there is [`CompareOptions::checksum`].
 
-use crate::error::Error;
 use crate::manifest::{Content, Manifest, Node};
 use crate::tree::walk::{Directory, join, walk};
+use btdt_ports::client::Error;
 use btdt_ports::{Entry, EntryKind, LinkId, Tree};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ impl Comparison {
         comparer.comparison.states[0] = directory_state(&manifest.node(0), root);
         let children = Children::new(manifest);
         walk(tree, |directory, entries, next| {
-            let failed = |error| Error::Destination { path: directory.path.clone(), error };
+            let failed = |error| Error::destination(&directory.path, error);
             for number in
                 comparer.compare_directory(directory.number, &children, entries.map_err(failed)?)
             {

@@ -4,7 +4,7 @@
 //! matching pattern decides. Excluded directories are not read, so nothing in them can be included
 //! again. `.gitignore` files, and ignore files above the root, have no effect.
 
-use crate::error::Error;
+use btdt_ports::client::{Error, InvalidExclude};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::borrow::Cow;
@@ -32,16 +32,19 @@ impl IgnoreRules {
     pub fn new(patterns: &[String]) -> Result<Self, Error> {
         let mut builder = GitignoreBuilder::new("");
         for pattern in patterns {
-            let refused =
-                |reason: String| Error::InvalidExclude { pattern: pattern.clone(), reason };
+            let refused = |reason: String| {
+                Error::InvalidExclude(InvalidExclude { pattern: pattern.clone(), reason })
+            };
             if pattern.contains(['\n', '\r']) {
                 return Err(refused("a pattern is a single line".to_owned()));
             }
             builder.add_line(None, pattern).map_err(|error| refused(error.to_string()))?;
         }
-        let flags = builder.build().map_err(|error| Error::InvalidExclude {
-            pattern: patterns.join(" "),
-            reason: error.to_string(),
+        let flags = builder.build().map_err(|error| {
+            Error::InvalidExclude(InvalidExclude {
+                pattern: patterns.join(" "),
+                reason: error.to_string(),
+            })
         })?;
         Ok(IgnoreRules { flags, files: Vec::new() })
     }
@@ -149,7 +152,7 @@ mod tests {
     #[test]
     fn bad_patterns_are_named() {
         let error = IgnoreRules::new(&["a{b".to_owned()]).unwrap_err();
-        assert!(matches!(error, Error::InvalidExclude { pattern, .. } if pattern == "a{b"));
+        assert!(matches!(error, Error::InvalidExclude(exclude) if exclude.pattern == "a{b"));
         let mut rules = IgnoreRules::new(&[]).unwrap();
         let refused = rules.add_file(b"", b"good\na{b\nalso\n");
         assert_eq!(refused.len(), 1);

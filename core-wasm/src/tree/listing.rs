@@ -4,10 +4,10 @@
 //! Hundreds of thousands of entries have to fit in a component's memory, so they are kept in a
 //! compact form and the host's lists are dropped right away.
 
-use crate::error::Error;
 use crate::manifest::MODE_MASK;
 use crate::tree::ignore_rules::{FILE_NAME, IgnoreRules, MAX_FILE_SIZE};
 use crate::tree::walk::{Directory, join, walk};
+use btdt_ports::client::Error;
 use btdt_ports::{
     Entry, EntryKind, Environment, IoError, LinkId, Severity, Tally, Timestamp, Tree,
 };
@@ -78,7 +78,7 @@ impl Listing {
         environment: &dyn Environment,
     ) -> Result<Self, Error> {
         let rules = IgnoreRules::new(patterns)?;
-        let failed = |error| Error::Source { path: Vec::new(), error };
+        let failed = |error| Error::source(b"", error);
         let root = tree.root().map_err(failed)?;
         let root = root.ok_or_else(|| failed(IoError::NOT_FOUND))?;
         let is_directory = match root.kind {
@@ -99,7 +99,7 @@ impl Listing {
         reader.add(&Entry { name: Vec::new(), link: None, ..root })?;
         if is_directory {
             walk(tree, |directory, entries, next| {
-                let failed = |error| Error::Source { path: directory.path.clone(), error };
+                let failed = |error| Error::source(&directory.path, error);
                 reader.add_directory(directory, &entries.map_err(failed)?, next)
             })?;
         }
@@ -241,7 +241,7 @@ impl<T: Tree> Reader<'_, T> {
         let content = self
             .tree
             .read_file(&path, MAX_FILE_SIZE)
-            .map_err(|error| Error::Source { path: path.clone(), error })?;
+            .map_err(|error| Error::source(&path, error))?;
         for refused in self.rules.add_file(directory, &content) {
             let name = String::from_utf8_lossy(&path);
             self.environment.log(Severity::Warning, &format!("{name}: {refused}"));

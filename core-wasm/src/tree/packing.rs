@@ -3,11 +3,12 @@
 
 use crate::chunking::{self, Bundler, ChunkTable, ChunkTotals, PathHash};
 use crate::digest::sha256;
-use crate::error::Error;
 use crate::manifest::{Builder, Content, Extent, Manifest, ManifestFault, Node};
 use crate::tree::listing::{Item, ItemKind, Listing};
+use btdt_ports::client::Error;
 use btdt_ports::{
-    Digest, FileFault, Group, PackBatch, PackFile, Packed, PackedChunk, Packer, Timestamp,
+    Bundle, Cut, Digest, FileFault, Group, PackBatch, PackFile, Packed, PackedChunk, PackedFault,
+    Packer, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -132,7 +133,7 @@ impl<'plan> PackPlan<'plan> {
         for ((number, batch), packed) in submitted.into_iter().zip(packed) {
             match packed {
                 Packed::Chunks(packed) => chunks[number] = packed,
-                Packed::Fault { file, fault } => {
+                Packed::Fault(PackedFault { file, fault }) => {
                     let position = batches[batch].get(file as usize).copied().unwrap_or(0);
                     faulty.push((self.path(position), fault));
                 }
@@ -229,13 +230,13 @@ impl<'plan> PackPlan<'plan> {
                 for position in positions {
                     self.add_file(batch, *position);
                 }
-                Group::Bundle { first: start, count }
+                Group::Bundle(Bundle { first: start, count })
             }
             Planned::Cut { position, offset, length } => {
                 if batch.positions.last() != Some(&position) {
                     self.add_file(batch, position);
                 }
-                Group::Cut { file: batch.positions.len() as u32 - 1, offset, length }
+                Group::Cut(Cut { file: batch.positions.len() as u32 - 1, offset, length })
             }
         };
         batch.pack.groups.push(group);

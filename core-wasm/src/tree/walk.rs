@@ -1,6 +1,6 @@
 //! Reads a tree level by level, many directories per call: the host reads them in parallel.
 
-use crate::error::Error;
+use btdt_ports::client::Error;
 use btdt_ports::{Entry, FollowLinks, IoError, Tree};
 
 /// A directory to read.

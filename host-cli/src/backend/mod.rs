@@ -18,9 +18,9 @@ use component as chosen;
 #[cfg(not(target_family = "wasm"))]
 use native as chosen;
 
+pub(crate) use btdt_ports::client;
 pub(crate) use chosen::{
-    Cache, Inspection, Session, client, connect, end, enter, open_cache, open_tree, real_path,
-    session,
+    Cache, Inspection, Session, connect, end, enter, open_cache, open_tree, real_path, session,
 };
 pub use chosen::{Core, CoreError};
 pub(crate) use connection::Connection;

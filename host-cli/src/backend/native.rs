@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-pub(crate) use btdt_host_runtime::engine::{Cache, Inspection, Session, client};
+pub(crate) use btdt_host_runtime::engine::{Cache, Inspection, Session};
 pub use btdt_host_runtime::engine::{Core, CoreError};
 
 /// Prepares the process.

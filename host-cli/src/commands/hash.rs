@@ -2,16 +2,17 @@
 
 use super::context::{Context, outcome};
 use crate::arguments::{HashArguments, HashFunction};
-use crate::backend::{self, client};
+use crate::backend;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::messages::{self, Attempt};
+use btdt_ports::Algorithm;
 use std::path::Path;
 
 pub(crate) fn run(arguments: &HashArguments, context: Context<'_>) -> Result<Exit, Failure> {
     let algorithm = match arguments.algorithm {
-        HashFunction::Sha256 => client::Algorithm::Sha256,
-        HashFunction::Blake3 => client::Algorithm::Blake3,
+        HashFunction::Sha256 => Algorithm::Sha256,
+        HashFunction::Blake3 => Algorithm::Blake3,
     };
     let trees = arguments.paths.iter().cloned().map(backend::open_tree).collect();
     let hashed = context.session().and_then(|session| session.hash(trees, algorithm));

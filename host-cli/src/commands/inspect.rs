@@ -10,7 +10,6 @@ use crate::failure::Failure;
 use crate::messages::Attempt;
 use btdt_host_runtime::log_lines::escape;
 use btdt_host_runtime::units::{show_count, show_size};
-use btdt_ports::Digest;
 use btdt_ports::time::rfc_3339;
 use serde::Serialize;
 
@@ -110,9 +109,9 @@ fn text(
     lines: &mut Lines<'_>,
 ) -> Result<(), Failure> {
     lines.line(&format!("Key:        {}", escape(&entry.key)))?;
-    lines.line(&format!("Manifest:   {}", Digest::from(entry.manifest)))?;
-    lines.line(&format!("Stored:     {}", rfc_3339(entry.created.into())))?;
-    lines.line(&format!("Last used:  {}", rfc_3339(entry.last_access.into())))?;
+    lines.line(&format!("Manifest:   {}", entry.manifest))?;
+    lines.line(&format!("Stored:     {}", rfc_3339(entry.created)))?;
+    lines.line(&format!("Last used:  {}", rfc_3339(entry.last_access)))?;
     lines.line(&format!("Tool:       {}", escape(&entry.tool)))?;
     for (name, value) in &entry.labels {
         lines.line(&format!("Label:      {}={}", escape(name), escape(value)))?;
@@ -158,7 +157,7 @@ fn listed(node: &client::TreeNode) -> String {
             .collect(),
     };
     let path = if node.path.is_empty() { ".".to_owned() } else { show::path(&node.path) };
-    format!("{kind}{mode} {size:>12} {} {path}{link}", rfc_3339(node.modified.into()))
+    format!("{kind}{mode} {size:>12} {} {path}{link}", rfc_3339(node.modified))
 }
 
 /// The beginning of the JSON object.
@@ -198,6 +197,6 @@ fn json_node(node: &client::TreeNode) -> JsonNode<'_> {
         }
     };
     let mode = node.mode.map(|mode| format!("{mode:04o}"));
-    let modified = rfc_3339(node.modified.into());
+    let modified = rfc_3339(node.modified);
     JsonNode { path, path_bytes, kind, mode, modified, size, target, target_bytes }
 }

@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &ListArguments, context: Context<'_>) -> Result<Exi
 fn text(entries: &[client::EntryInfo], lines: &mut Lines<'_>) -> Result<(), Failure> {
     let now = clock::now();
     let row = |entry: &client::EntryInfo| {
-        let age = show::age(now, entry.last_access.into());
+        let age = show::age(now, entry.last_access);
         [age, show::stored_size(entry), show_count(entry.files, "file", "files")]
     };
     let mut widths = [0; 3];

@@ -6,8 +6,8 @@ use crate::messages;
 use crate::printer::Printer;
 use btdt_host_runtime::log_lines::escape;
 use btdt_host_runtime::units::show_size;
+use btdt_ports::Timestamp;
 use btdt_ports::time::rfc_3339;
-use btdt_ports::{Digest, Timestamp};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -61,9 +61,9 @@ impl<'entry> JsonEntry<'entry> {
     pub(super) fn new(entry: &'entry client::EntryInfo) -> Self {
         JsonEntry {
             key: &entry.key,
-            manifest: Digest::from(entry.manifest).to_hex(),
-            created: rfc_3339(entry.created.into()),
-            last_access: rfc_3339(entry.last_access.into()),
+            manifest: entry.manifest.to_hex(),
+            created: rfc_3339(entry.created),
+            last_access: rfc_3339(entry.last_access),
             raw_size: entry.raw_size,
             stored_size: entry.stored_size,
             files: entry.files,

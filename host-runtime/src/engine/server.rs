@@ -1,9 +1,10 @@
 //! What a server asks of the core, with what its answers stand for.
 
 use super::bindings::server as wit;
-use super::memory::Share;
-use super::resources::{HostState, Opened, SharedObjects};
-use super::{CoreError, Session, trap};
+use super::host_services::{Opened, SharedObjects};
+use super::instance_state::HostState;
+use super::memory_budget::Share;
+use super::session::{CoreError, Session, trap};
 use crate::archive::{TarArchive, TarPlan};
 use btdt_ports::{Digest, IoError, ObjectFault, PutOutcome};
 use wasmtime::Store;
@@ -133,10 +134,7 @@ impl Session {
         settings: Settings,
         outcome: Result<PutOutcome, UploadFault>,
     ) -> Result<Response, CoreError> {
-        let outcome = match outcome {
-            Ok(outcome) => Ok(outcome.into()),
-            Err(fault) => Err(fault.into()),
-        };
+        let outcome = outcome.map_err(Into::into);
         let server = self.core.btdt_cache_server();
         let response = server.call_with_chunk(&mut self.store, request, settings, outcome);
         self.response(response)
@@ -179,9 +177,9 @@ impl Session {
 impl From<UploadFault> for wit::UploadFault {
     fn from(fault: UploadFault) -> Self {
         match fault {
-            UploadFault::Damaged(fault) => Self::Damaged(fault.into()),
+            UploadFault::Damaged(fault) => Self::Damaged(fault),
             UploadFault::TooLarge => Self::TooLarge,
-            UploadFault::Storage(error) => Self::Storage(error.into()),
+            UploadFault::Storage(error) => Self::Storage(error),
             UploadFault::Interrupted => Self::Interrupted,
         }
     }
@@ -196,7 +194,7 @@ fn answered(store: &mut Store<HostState>, answer: wit::Answer) -> wasmtime::Resu
         }
         wit::Answer::ReceiveChunk(wit::ChunkUpload { objects, digest, limit }) => {
             let objects = table.delete(objects)?;
-            Answer::ReceiveChunk { objects, digest: digest.into(), limit }
+            Answer::ReceiveChunk { objects, digest, limit }
         }
         wit::Answer::ReceiveArchive(wit::ArchiveUpload { objects, encoding }) => {
             Answer::ReceiveArchive { objects: table.delete(objects)?, encoding }

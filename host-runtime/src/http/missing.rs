@@ -120,7 +120,7 @@ mod tests {
                 begun.wait();
                 go_on.wait();
             }
-            Ok(asked.iter().copied().filter(|digest| digest.as_bytes()[0] % 2 == 1).collect())
+            Ok(asked.iter().copied().filter(|digest| digest.to_bytes()[0] % 2 == 1).collect())
         };
         let ask = |number| batches.ask(&digest(number), query);
         thread::scope(|scope| {

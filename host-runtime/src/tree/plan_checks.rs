@@ -2,8 +2,8 @@
 //! into, must not reach the file system.
 
 use btdt_ports::{
-    DirectoryPlan, DirectoryState, Existing, FilePlan, Group, IoError, IoErrorKind,
-    MaterializeBatch, MaterializeError, PackBatch, PackError, Timestamp,
+    Bundle, Cut, DestinationFailure, DirectoryPlan, DirectoryState, Existing, FilePlan, Group,
+    IoError, IoErrorKind, MaterializeBatch, MaterializeError, PackBatch, PackError, Timestamp,
 };
 
 /// Largest chunk of a store in bytes of raw content: a worker holds it in memory.
@@ -39,14 +39,16 @@ pub fn check_pack(batch: &PackBatch) -> Result<(), PackError> {
             && (is_name(&file.name) || (file.directory.is_none() && file.name.is_empty()))
     });
     let groups = batch.groups.iter().all(|group| match *group {
-        Group::Bundle { first, count } => bundled(batch, first, count)
+        Group::Bundle(Bundle { first, count }) => bundled(batch, first, count)
             .and_then(|files| {
                 files.iter().try_fold(0_u64, |total, file| total.checked_add(file.size))
             })
             .is_some_and(|total| total <= MAX_RAW_CHUNK),
-        Group::Cut { file, offset, length } => batch.files.get(file as usize).is_some_and(|file| {
-            length > 0 && offset.checked_add(length).is_some_and(|end| end <= file.size)
-        }),
+        Group::Cut(Cut { file, offset, length }) => {
+            batch.files.get(file as usize).is_some_and(|file| {
+                length > 0 && offset.checked_add(length).is_some_and(|end| end <= file.size)
+            })
+        }
     });
     if files && groups { Ok(()) } else { Err(PackError(INVALID)) }
 }
@@ -157,7 +159,7 @@ impl DirectoryTable {
 
 /// The error for an invalid plan.
 pub fn invalid(path: Vec<u8>) -> MaterializeError {
-    MaterializeError::Destination { path, error: INVALID }
+    MaterializeError::Destination(DestinationFailure { path, error: INVALID })
 }
 
 /// How many segments make up a file.

@@ -88,7 +88,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let began = clock::instant();
-    let id = format!("{:016x}", service.surroundings.environment.random());
+    let id = format!("{:016x}", service.services.environment.random());
     let (parts, body) = request.into_parts();
     activity.set_unread(!body.is_end_stream());
     let path = parts.uri.path().to_owned();

@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use btdt_host_runtime::archive::ReadAhead;
 use btdt_host_runtime::engine::server::Settings;
 use btdt_host_runtime::engine::{
-    self, Core, CoreError, MemoryFault, Session, SharedObjects, Surroundings,
+    self, Core, CoreError, HostServices, MemoryFault, Session, SharedObjects,
 };
 use btdt_ports::PutOutcome;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ const READ_AHEAD: usize = 8;
 /// The service as it runs.
 pub(crate) struct Service {
     core: Core,
-    surroundings: Surroundings,
+    services: HostServices,
     settings: Settings,
     caches: Arc<Caches>,
     limits: Limits,
@@ -124,7 +124,7 @@ impl Service {
     pub(crate) fn new(
         config: &Config,
         caches: Arc<Caches>,
-        surroundings: Surroundings,
+        services: HostServices,
         metrics: Arc<Metrics>,
         load: impl FnOnce(u32) -> Result<Core, CoreError>,
     ) -> Result<Self, CoreError> {
@@ -136,7 +136,7 @@ impl Service {
         let instances = u32::try_from(decisions + archives + PROBES + 1).unwrap_or(u32::MAX);
         Ok(Service {
             core: load(instances)?,
-            surroundings,
+            services,
             settings: Settings {
                 api_docs: config.enable_api_docs,
                 metrics: config.enable_metrics,
@@ -187,7 +187,7 @@ impl Service {
             memory: usize::try_from(self.limits.core_memory).unwrap_or(usize::MAX),
             ticks: u64::try_from(ticks).unwrap_or(u64::MAX).max(1),
         };
-        self.core.limited_session(self.surroundings.clone(), limits)
+        self.core.limited_session(self.services.clone(), limits)
     }
 
     /// An instance for a cleanup, which may take what it needs. Blocks.
@@ -195,8 +195,8 @@ impl Service {
     /// # Errors
     /// [`CoreError::Trap`].
     pub(crate) fn cleanup_session(&self) -> Result<Session, CoreError> {
-        let surroundings = Surroundings { memory: None, ..self.surroundings.clone() };
-        self.core.limited_session(surroundings, engine::Limits::NONE)
+        let services = HostServices { memory: None, ..self.services.clone() };
+        self.core.limited_session(services, engine::Limits::NONE)
     }
 
     /// Counts a chunk that is there now, for which so much room was reserved.

@@ -1,10 +1,12 @@
 //! Archives in both directions.
 
+use super::Adapter;
 use super::objects::HeldSource;
 use super::wit::archive;
-use super::{Adapter, all};
 use btdt_host_runtime::archive::{StreamFault, TarArchive, TarPlan};
-use btdt_ports::{ArchivePlan, ArchiveReader};
+use btdt_ports::{
+    ArchiveBatch, ArchiveEntry, ArchiveFault, ArchivePlan, ArchiveReader, CutSizes, PackedChunk,
+};
 use std::cell::RefCell;
 
 impl archive::Guest for Adapter {
@@ -22,27 +24,24 @@ impl IncomingArchive {
 }
 
 impl archive::GuestArchiveReader for IncomingArchive {
-    fn next(&self) -> Result<Option<archive::ArchiveEntry>, archive::ArchiveFault> {
-        Ok(self.0.borrow_mut().next()?.map(Into::into))
+    fn next(&self) -> Result<Option<ArchiveEntry>, ArchiveFault> {
+        self.0.borrow_mut().next()
     }
 
-    fn append(&self) -> Result<(), archive::ArchiveFault> {
-        Ok(self.0.borrow_mut().append()?)
+    fn append(&self) -> Result<(), ArchiveFault> {
+        self.0.borrow_mut().append()
     }
 
-    fn seal(&self) -> Result<(), archive::ArchiveFault> {
-        Ok(self.0.borrow_mut().seal()?)
+    fn seal(&self) -> Result<(), ArchiveFault> {
+        self.0.borrow_mut().seal()
     }
 
-    fn cut(&self, length: u64, sizes: archive::CutSizes) -> Result<(), archive::ArchiveFault> {
-        Ok(self.0.borrow_mut().cut(length, sizes.into())?)
+    fn cut(&self, length: u64, sizes: CutSizes) -> Result<(), ArchiveFault> {
+        self.0.borrow_mut().cut(length, sizes)
     }
 
-    fn finish(
-        this: archive::ArchiveReader,
-    ) -> Result<Vec<Vec<archive::PackedChunk>>, archive::ArchiveFault> {
-        let groups = this.into_inner::<IncomingArchive>().0.into_inner().finish()?;
-        Ok(groups.into_iter().map(all).collect())
+    fn finish(this: archive::ArchiveReader) -> Result<Vec<Vec<PackedChunk>>, ArchiveFault> {
+        this.into_inner::<IncomingArchive>().0.into_inner().finish()
     }
 }
 
@@ -68,7 +67,7 @@ impl archive::GuestArchivePlan for OutgoingArchive {
         OutgoingArchive(RefCell::new(TarPlan::new(source)))
     }
 
-    fn submit(&self, batch: archive::ArchiveBatch) {
-        self.0.borrow_mut().submit(batch.into());
+    fn submit(&self, batch: ArchiveBatch) {
+        self.0.borrow_mut().submit(batch);
     }
 }

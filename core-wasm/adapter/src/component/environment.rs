@@ -1,26 +1,21 @@
 //! Clock, randomness and messages.
 
 use super::Adapter;
-use super::wit::{environment, types};
+use super::wit::environment;
 use btdt_host_runtime::{clock, log_lines, random};
-use btdt_ports::Severity;
+use btdt_ports::{Severity, Timestamp};
 use std::io::{self, Write};
 
 impl environment::Guest for Adapter {
-    fn now() -> types::Timestamp {
-        clock::now().into()
+    fn now() -> Timestamp {
+        clock::now()
     }
 
     fn random() -> u64 {
         random::random()
     }
 
-    fn log(severity: environment::Severity, message: String) {
-        let severity = match severity {
-            environment::Severity::Debug => Severity::Debug,
-            environment::Severity::Warning => Severity::Warning,
-            environment::Severity::Error => Severity::Error,
-        };
+    fn log(severity: Severity, message: String) {
         log(severity, &message);
     }
 }

@@ -1,11 +1,15 @@
 //! The objects of a cache.
 
-use super::wit::{objects, types};
-use super::{Adapter, all, mirrored, mirrored_all};
+use super::Adapter;
+use super::wit::objects;
 use crate::http::RemoteSink;
 use btdt_host_runtime::chunk_io::{Sink, Source, StoredForms, StoredObject};
 use btdt_host_runtime::storage::FilesystemStorage;
-use btdt_ports::{AsideObject, HeldLock, IoError, IoErrorKind, ObjectName, Objects, SweepId};
+use btdt_ports::wit::types;
+use btdt_ports::{
+    AsideObject, Digest, HeldLock, IoError, IoErrorKind, Leftovers, LockMode, ObjectFault,
+    ObjectInfo, ObjectKind, ObjectName, Objects, PutOutcome, StoredInfo, SweepId, Timestamp,
+};
 use std::sync::Arc;
 
 impl objects::Guest for Adapter {
@@ -63,100 +67,79 @@ impl objects::GuestObjectStore for ObjectsOfCache {
         objects::Source::new(HeldSource(self.0.source()))
     }
 
-    fn try_lock(&self, mode: objects::LockMode) -> Option<objects::Lock> {
-        self.0.lock(mode.into()).map(|lock| objects::Lock::new(Locked(lock)))
+    fn try_lock(&self, mode: LockMode) -> Option<objects::Lock> {
+        self.0.lock(mode).map(|lock| objects::Lock::new(Locked(lock)))
     }
 
-    fn missing(
-        &self,
-        kind: objects::ObjectKind,
-        digests: Vec<types::Digest>,
-    ) -> Result<Vec<types::Digest>, types::IoError> {
-        mirrored_all(self.0.missing(kind.into(), &all(digests)))
+    fn missing(&self, kind: ObjectKind, digests: Vec<Digest>) -> Result<Vec<Digest>, IoError> {
+        self.0.missing(kind, &digests)
     }
 
-    fn get(
-        &self,
-        kind: objects::ObjectKind,
-        digest: types::Digest,
-        limit: u64,
-    ) -> Result<Vec<u8>, types::ObjectFault> {
-        self.0.get(kind.into(), digest.into(), limit).map_err(Into::into)
+    fn get(&self, kind: ObjectKind, digest: Digest, limit: u64) -> Result<Vec<u8>, ObjectFault> {
+        self.0.get(kind, digest, limit)
     }
 
     fn open(
         &self,
-        kind: objects::ObjectKind,
-        digest: types::Digest,
-    ) -> Result<(objects::Opened, objects::StoredInfo), types::ObjectFault> {
-        let opened = self.0.open_stored(kind.into(), &digest.into())?;
-        let info = opened.info().into();
+        kind: ObjectKind,
+        digest: Digest,
+    ) -> Result<(objects::Opened, StoredInfo), ObjectFault> {
+        let opened = self.0.open_stored(kind, &digest)?;
+        let info = opened.info();
         Ok((objects::Opened::new(OpenedObject(opened)), info))
     }
 
-    fn put(
-        &self,
-        kind: objects::ObjectKind,
-        raw: Vec<u8>,
-    ) -> Result<objects::PutOutcome, types::IoError> {
-        mirrored(self.0.put(kind.into(), &raw))
+    fn put(&self, kind: ObjectKind, raw: Vec<u8>) -> Result<PutOutcome, IoError> {
+        self.0.put(kind, &raw)
     }
 
-    fn check(&self, names: Vec<objects::ObjectName>) -> Vec<Option<types::ObjectFault>> {
-        let unreadable = |error: IoError| types::ObjectFault::Unreadable(error.into());
+    fn check(&self, names: Vec<types::ObjectName>) -> Vec<Option<ObjectFault>> {
         let names: Vec<Result<ObjectName, IoError>> =
             names.into_iter().map(TryInto::try_into).collect();
         let valid: Vec<ObjectName> = names.iter().flatten().cloned().collect();
         let mut faults = self.0.check(&valid).into_iter();
         let fault = |name: Result<ObjectName, IoError>| match name {
-            Ok(_) => faults.next().flatten().map(Into::into),
-            Err(error) => Some(unreadable(error)),
+            Ok(_) => faults.next().flatten(),
+            Err(error) => Some(ObjectFault::Unreadable(error)),
         };
         names.into_iter().map(fault).collect()
     }
 
-    fn enumerate(
-        &self,
-        kind: objects::ObjectKind,
-        shard: u8,
-    ) -> Result<Vec<objects::ObjectInfo>, types::IoError> {
-        mirrored_all(self.0.list(kind.into(), shard))
+    fn enumerate(&self, kind: ObjectKind, shard: u8) -> Result<Vec<ObjectInfo>, IoError> {
+        self.0.list(kind, shard)
     }
 
-    fn touch(&self, kind: objects::ObjectKind, digests: Vec<types::Digest>) {
-        self.0.touch(kind.into(), &all(digests));
+    fn touch(&self, kind: ObjectKind, digests: Vec<Digest>) {
+        self.0.touch(kind, &digests);
     }
 
     fn set_aside(
         &self,
-        kind: objects::ObjectKind,
-        digests: Vec<types::Digest>,
+        kind: ObjectKind,
+        digests: Vec<Digest>,
         sweep: String,
-    ) -> Result<u64, types::IoError> {
+    ) -> Result<u64, IoError> {
         let sweep = SweepId::parse(&sweep).ok_or(IoError::new(IoErrorKind::Other))?;
-        Ok(self.0.set_aside(kind.into(), &all(digests), &sweep)?)
+        self.0.set_aside(kind, &digests, &sweep)
     }
 
-    fn enumerate_aside(&self) -> Result<Vec<objects::AsideObject>, types::IoError> {
+    fn enumerate_aside(&self) -> Result<Vec<types::AsideObject>, IoError> {
         Ok(self.0.list_aside()?.iter().map(Into::into).collect())
     }
 
-    fn recall(&self, names: Vec<objects::AsideObject>) -> Result<u64, types::IoError> {
-        Ok(self.0.recall(&aside(names)?)?)
+    fn recall(&self, names: Vec<types::AsideObject>) -> Result<u64, IoError> {
+        self.0.recall(&aside(names)?)
     }
 
-    fn discard(&self, names: Vec<objects::AsideObject>) -> Result<u64, types::IoError> {
-        Ok(self.0.discard(&aside(names)?)?)
+    fn discard(&self, names: Vec<types::AsideObject>) -> Result<u64, IoError> {
+        self.0.discard(&aside(names)?)
     }
 
-    fn clear_leftovers(
-        &self,
-        before: types::Timestamp,
-    ) -> Result<objects::Leftovers, types::IoError> {
-        mirrored(self.0.clear_leftovers(before.into()))
+    fn clear_leftovers(&self, before: Timestamp) -> Result<Leftovers, IoError> {
+        self.0.clear_leftovers(before)
     }
 }
 
-fn aside(names: Vec<objects::AsideObject>) -> Result<Vec<AsideObject>, IoError> {
+fn aside(names: Vec<types::AsideObject>) -> Result<Vec<AsideObject>, IoError> {
     names.into_iter().map(TryInto::try_into).collect()
 }

@@ -5,9 +5,10 @@ use super::objects::ObjectsOfCache;
 use super::own::places;
 use super::records::RecordsOfCache;
 use super::tree::UserTree;
-use super::wit::{caches, objects, records, tree, types};
+use super::wit::{caches, objects, records, tree};
 use btdt_host_runtime::storage::{FilesystemStorage, OpenError};
 use btdt_host_runtime::tree::filesystem::FilesystemTree;
+use btdt_ports::HttpError;
 use std::path::PathBuf;
 
 impl places::Guest for Adapter {
@@ -19,7 +20,7 @@ impl places::Guest for Adapter {
         Ok(local_cache(storage(path)?))
     }
 
-    fn connect(how: places::Connection) -> Result<super::wit::http::Remote, types::HttpError> {
+    fn connect(how: places::Connection) -> Result<super::wit::http::Remote, HttpError> {
         super::http::connect(how)
     }
 }
@@ -33,7 +34,7 @@ pub(super) fn path_of(path: Vec<u8>) -> PathBuf {
 /// The cache in a directory.
 pub(super) fn storage(path: Vec<u8>) -> Result<FilesystemStorage, places::OpenFault> {
     FilesystemStorage::open(path_of(path)).map_err(|error| match error {
-        OpenError::Io(error) => places::OpenFault::Io(error.into()),
+        OpenError::Io(error) => places::OpenFault::Io(error),
         OpenError::UnsupportedFormat { found, supported } => {
             places::OpenFault::UnsupportedFormat(places::UnsupportedFormat { found, supported })
         }

@@ -1,9 +1,9 @@
 //! The records of a cache.
 
-use super::wit::{records, types};
-use super::{Adapter, mirrored};
+use super::Adapter;
+use super::wit::records;
 use btdt_host_runtime::storage::FilesystemStorage;
-use btdt_ports::Records;
+use btdt_ports::{Digest, IoError, Records, StoredRecord};
 
 impl records::Guest for Adapter {
     type RecordStore = RecordsOfCache;
@@ -13,16 +13,12 @@ impl records::Guest for Adapter {
 pub(super) struct RecordsOfCache(pub(super) FilesystemStorage);
 
 impl records::GuestRecordStore for RecordsOfCache {
-    fn get(
-        &self,
-        names: Vec<String>,
-    ) -> Vec<Result<Option<records::StoredRecord>, types::IoError>> {
-        let stored = self.0.get(&names).into_iter();
-        stored.map(|record| mirrored(record.map(|record| record.map(Into::into)))).collect()
+    fn get(&self, names: Vec<String>) -> Vec<Result<Option<StoredRecord>, IoError>> {
+        self.0.get(&names)
     }
 
-    fn put(&self, name: String, value: Vec<u8>) -> Result<(), types::IoError> {
-        Ok(self.0.put(&name, &value)?)
+    fn put(&self, name: String, value: Vec<u8>) -> Result<(), IoError> {
+        self.0.put(&name, &value)
     }
 
     fn enumerate(
@@ -30,15 +26,15 @@ impl records::GuestRecordStore for RecordsOfCache {
         prefix: String,
         after: Option<String>,
         limit: u32,
-    ) -> Result<Vec<String>, types::IoError> {
-        Ok(self.0.list(&prefix, after.as_deref(), limit)?)
+    ) -> Result<Vec<String>, IoError> {
+        self.0.list(&prefix, after.as_deref(), limit)
     }
 
     fn touch(&self, name: String) {
         Records::touch(&self.0, &name);
     }
 
-    fn delete(&self, name: String, version: types::Digest) -> Result<bool, types::IoError> {
-        Ok(self.0.delete(&name, &version.into())?)
+    fn delete(&self, name: String, version: Digest) -> Result<bool, IoError> {
+        self.0.delete(&name, &version)
     }
 }

@@ -3,13 +3,13 @@
 use super::own::service;
 use super::places::{local_cache, path_of};
 use super::wit::{auth, caches};
-use super::{Adapter, all, environment};
+use super::{Adapter, environment};
 use btdt_host_runtime::auth::{
     KeyOrigin, KeyRing, RevocationList, load_or_create, read_public_keys,
 };
 use btdt_host_runtime::clock;
 use btdt_host_runtime::storage::FilesystemStorage;
-use btdt_ports::{Access, Authority, Severity};
+use btdt_ports::{Access, Authority, Severity, TokenFault, Verdict};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,15 +20,11 @@ static CACHES: Mutex<BTreeMap<String, FilesystemStorage>> = Mutex::new(BTreeMap:
 static AUTHORITY: Mutex<Option<Arc<KeyRing>>> = Mutex::new(None);
 
 impl auth::Guest for Adapter {
-    fn authorize(
-        token: String,
-        accesses: Vec<auth::Access>,
-    ) -> Result<Vec<auth::Verdict>, auth::TokenFault> {
+    fn authorize(token: String, accesses: Vec<Access>) -> Result<Vec<Verdict>, TokenFault> {
         let ring = AUTHORITY.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Where no key is trusted, none has signed it.
-        let ring = ring.ok_or(auth::TokenFault::Forged)?;
-        let accesses: Vec<Access> = all(accesses);
-        Ok(all(ring.authorize(&token, &accesses)?))
+        let ring = ring.ok_or(TokenFault::Forged)?;
+        ring.authorize(&token, &accesses)
     }
 }
 

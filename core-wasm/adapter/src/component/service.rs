@@ -5,7 +5,7 @@ use super::objects::{ObjectsOfCache, OpenedObject};
 use super::own::service;
 use super::places::{path_of, storage};
 use super::streams::{StreamReader, StreamWriter};
-use super::wit::{archive, objects, types};
+use super::wit::{archive, objects};
 use super::{Adapter, server};
 use btdt_host_runtime::archive::{StreamFault, TarArchive, WriteFault, write_compressed};
 use btdt_host_runtime::chunk_io::{StoredForms, StoredPutError};
@@ -13,7 +13,10 @@ use btdt_host_runtime::codec::Codec;
 use btdt_host_runtime::codec::max_stored_size;
 use btdt_host_runtime::content_coding::{CodingFault, decompress};
 use btdt_host_runtime::tree::filesystem::create_directories;
-use btdt_ports::{IoErrorKind, ObjectFault, ObjectKind, Objects};
+use btdt_ports::{
+    ArchiveFault, Damage, Digest, IoErrorKind, ObjectFault, ObjectKind, Objects, PutOutcome,
+    StoredCodec,
+};
 use service::{OpenFault, TransferFault};
 use std::io::{Read, Write};
 use wasip2::io::streams::{InputStream, OutputStream};
@@ -24,9 +27,8 @@ const BLOCK: u64 = 512 << 10;
 impl service::Guest for Adapter {
     fn add_cache(name: String, path: Vec<u8>) -> Result<(), OpenFault> {
         let storage = match storage(path.clone()) {
-            Err(OpenFault::Io(error)) if error.kind == types::IoErrorKind::NotFound => {
-                create_directories(&path_of(path.clone()))
-                    .map_err(|error| OpenFault::Io(error.into()))?;
+            Err(OpenFault::Io(error)) if error.kind == IoErrorKind::NotFound => {
+                create_directories(&path_of(path.clone())).map_err(OpenFault::Io)?;
                 storage(path)?
             }
             storage => storage?,
@@ -41,11 +43,11 @@ impl service::Guest for Adapter {
 
     fn receive_bytes(
         body: InputStream,
-        coding: objects::StoredCodec,
+        coding: StoredCodec,
         limit: u64,
     ) -> Result<Vec<u8>, TransferFault> {
         let received = receive(body, limit)?;
-        decompress(received, coding.into(), limit).map_err(|fault| match fault {
+        decompress(received, coding, limit).map_err(|fault| match fault {
             CodingFault::Invalid => TransferFault::Malformed,
             CodingFault::TooLarge => TransferFault::TooLarge,
         })
@@ -54,37 +56,32 @@ impl service::Guest for Adapter {
     fn receive_chunk(
         body: InputStream,
         objects: objects::ObjectStoreBorrow<'_>,
-        digest: types::Digest,
+        digest: Digest,
         limit: u64,
-    ) -> Result<objects::PutOutcome, TransferFault> {
+    ) -> Result<PutOutcome, TransferFault> {
         let stored = receive(body, max_stored_size(limit))?;
         let objects = &objects.get::<ObjectsOfCache>().0;
-        let kept = objects.put_stored(
-            ObjectKind::Chunk,
-            &digest.into(),
-            &stored,
-            limit,
-            &mut Codec::new(),
-        );
-        kept.map(Into::into).map_err(|error| match error {
+        let kept =
+            objects.put_stored(ObjectKind::Chunk, &digest, &stored, limit, &mut Codec::new());
+        kept.map_err(|error| match error {
             StoredPutError::Fault(ObjectFault::TooLarge) => TransferFault::TooLarge,
-            StoredPutError::Fault(fault) => TransferFault::Object(fault.into()),
+            StoredPutError::Fault(fault) => TransferFault::Object(fault),
             StoredPutError::Io(error) if error.kind == IoErrorKind::TooLarge => {
                 TransferFault::TooLarge
             }
-            StoredPutError::Io(error) => TransferFault::Storage(error.into()),
+            StoredPutError::Io(error) => TransferFault::Storage(error),
         })
     }
 
     fn receive_archive(
         body: InputStream,
-        coding: objects::StoredCodec,
+        coding: StoredCodec,
         objects: objects::ObjectStoreBorrow<'_>,
         limit: u64,
-    ) -> Result<archive::ArchiveReader, archive::ArchiveFault> {
+    ) -> Result<archive::ArchiveReader, ArchiveFault> {
         let sink = objects.get::<ObjectsOfCache>().0.sink();
         let reader = Box::new(StreamReader::new(body));
-        let archive = TarArchive::new(reader, coding.into(), sink, limit)?;
+        let archive = TarArchive::new(reader, coding, sink, limit)?;
         Ok(archive::ArchiveReader::new(IncomingArchive::new(archive)))
     }
 
@@ -102,12 +99,10 @@ impl service::Guest for Adapter {
             let wanted = usize::try_from((length - sent).min(BLOCK)).unwrap_or(0);
             let read = object.read_at(&mut block[..wanted], offset + sent);
             let read =
-                read.map_err(|error| TransferFault::Object(ObjectFault::Unreadable(error).into()))?;
+                read.map_err(|error| TransferFault::Object(ObjectFault::Unreadable(error)))?;
             if read == 0 {
                 // It was longer when it was opened.
-                return Err(TransferFault::Object(types::ObjectFault::Damaged(
-                    types::Damage::Length,
-                )));
+                return Err(TransferFault::Object(ObjectFault::Damaged(Damage::Length)));
             }
             to.write_all(&block[..read]).map_err(|_| TransferFault::Interrupted)?;
             sent += read as u64;
@@ -122,14 +117,14 @@ impl service::Guest for Adapter {
 
     fn send_archive(
         plan: archive::ArchivePlan,
-        coding: objects::StoredCodec,
+        coding: StoredCodec,
         to: OutputStream,
     ) -> Result<(), TransferFault> {
         // The root's mode and time are not for the directory that somebody unpacks it in.
         let plan = plan.into_inner::<OutgoingArchive>().into_plan().without_root();
         let mut to = StreamWriter::new(to);
         let mut reader = plan.into_reader().map_err(|fault| unreadable(&fault))?;
-        write_compressed(&mut reader, coding.into(), &mut to).map_err(|fault| match fault {
+        write_compressed(&mut reader, coding, &mut to).map_err(|fault| match fault {
             WriteFault::Stream(fault) => unreadable(&fault),
             WriteFault::Output(_) => TransferFault::Interrupted,
         })?;
@@ -148,9 +143,8 @@ fn receive(body: InputStream, limit: u64) -> Result<Vec<u8>, TransferFault> {
 fn unreadable(fault: &StreamFault) -> TransferFault {
     match fault {
         StreamFault::Plan => TransferFault::Malformed,
-        StreamFault::Chunk { digest, fault } => TransferFault::Chunk(service::DamagedChunk {
-            digest: (*digest).into(),
-            fault: (*fault).into(),
-        }),
+        StreamFault::Chunk { digest, fault } => {
+            TransferFault::Chunk(service::DamagedChunk { digest: *digest, fault: *fault })
+        }
     }
 }

@@ -6,6 +6,7 @@ wit_bindgen::generate!({
     path: ["../../wit", "../../wit/wasi"],
     world: "btdt:wasi/handler",
     generate_all,
+    with: { "btdt:cache/types@1.0.0": btdt_ports::wit::types },
 });
 
 pub(super) use btdt::cache::server as core;

@@ -202,7 +202,7 @@ impl ActiveRequest {
         };
         let (path, query) = damage::check_request(
             sent.cache.as_deref().unwrap_or_default(),
-            &damaged.digest.into(),
+            &damaged.digest,
             header("btdt-cache-key").unwrap_or_default(),
             header("btdt-cache-key-encoding").is_some(),
         );

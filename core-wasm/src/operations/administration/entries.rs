@@ -2,11 +2,11 @@
 //!
 //! Lists come page by page, because a cache may have hundreds of thousands of entries.
 
-use crate::error::Error;
 use crate::key::{Key, Prefix};
 use crate::manifest::{Content, Manifest};
 use crate::operations::key_arguments::{valid_key, valid_keys, valid_prefix};
 use crate::storage::record_lookup::Entry;
+use btdt_ports::client::{DeletePage, DeleteRequest, Error, TreeTotals};
 
 /// One page of a list of entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,33 +30,16 @@ pub struct Inspection {
     pub missing_chunks: u64,
 }
 
-/// Counts of what is in a tree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TreeTotals {
-    /// Files, without hard links.
-    pub files: u64,
-    /// Directories, including the root.
-    pub directories: u64,
-    /// Symbolic links.
-    pub symlinks: u64,
-    /// Further names of files.
-    pub hard_links: u64,
-    /// Size of the files in bytes.
-    pub raw_size: u64,
-    /// Distinct chunks.
-    pub chunks: u64,
-    /// Raw size of those chunks in bytes.
-    pub chunks_size: u64,
-}
-
-impl TreeTotals {
-    /// The totals of a manifest.
+impl Inspection {
+    /// Counts of what is in the tree; `None` if the manifest is missing or damaged.
     #[must_use]
-    pub fn of(manifest: &Manifest) -> Self {
+    pub fn totals(&self) -> Option<TreeTotals> {
+        let manifest = self.manifest.as_ref()?;
         let chunks = manifest.chunks();
         let mut totals = TreeTotals {
             chunks: chunks.len() as u64,
             chunks_size: chunks.iter().map(|chunk| u64::from(chunk.raw_size)).sum(),
+            missing_chunks: self.missing_chunks,
             ..TreeTotals::default()
         };
         for (_, node) in manifest.nodes() {
@@ -68,32 +51,8 @@ impl TreeTotals {
             }
             totals.raw_size += node.size();
         }
-        totals
+        Some(totals)
     }
-}
-
-/// Which entries to delete.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeleteRequest {
-    /// Keys of entries to delete. Empty ones are dropped.
-    pub keys: Vec<String>,
-    /// Entries whose keys begin with this are deleted too.
-    pub prefix: Option<String>,
-    /// [`DeletePage::next`] of the page before: the keys are done by then.
-    pub after: Option<String>,
-}
-
-/// What one call deleted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeletePage {
-    /// Keys whose entries were deleted.
-    pub deleted: Vec<Key>,
-    /// Requested keys that had no entry.
-    pub missing: Vec<Key>,
-    /// Where to continue; `None` at the end.
-    pub next: Option<String>,
-    /// What stopped the deletion.
-    pub failure: Option<Error>,
 }
 
 /// A cache whose entries can be listed, inspected and deleted.
@@ -146,12 +105,12 @@ pub fn delete(request: &DeleteRequest, cache: &impl Entries) -> Result<DeletePag
     };
     let prefix = request.prefix.as_deref().map(valid_prefix).transpose()?;
     let mut page = DeletePage::default();
-    page.failure = page.delete(&keys, true, cache).err();
+    page.failure = delete_keys(&mut page, &keys, true, cache).err();
     let (Some(prefix), None) = (prefix, &page.failure) else { return Ok(page) };
     match cache.list(&prefix, request.after.as_deref()) {
         Ok(listed) => {
             let keys: Vec<Key> = listed.entries.into_iter().map(|entry| entry.record.key).collect();
-            page.failure = page.delete(&keys, false, cache).err();
+            page.failure = delete_keys(&mut page, &keys, false, cache).err();
             page.next = listed.next.filter(|_| page.failure.is_none());
         }
         Err(error) => page.failure = Some(error),
@@ -159,16 +118,19 @@ pub fn delete(request: &DeleteRequest, cache: &impl Entries) -> Result<DeletePag
     Ok(page)
 }
 
-impl DeletePage {
-    /// Deletes entries; absent ones are reported only if they were `requested`.
-    fn delete(&mut self, keys: &[Key], requested: bool, cache: &impl Entries) -> Result<(), Error> {
-        for key in keys {
-            if cache.delete(key)? {
-                self.deleted.push(key.clone());
-            } else if requested {
-                self.missing.push(key.clone());
-            }
+/// Deletes entries; absent ones are reported only if they were `requested`.
+fn delete_keys(
+    page: &mut DeletePage,
+    keys: &[Key],
+    requested: bool,
+    cache: &impl Entries,
+) -> Result<(), Error> {
+    for key in keys {
+        if cache.delete(key)? {
+            page.deleted.push(key.as_str().to_owned());
+        } else if requested {
+            page.missing.push(key.as_str().to_owned());
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -2,11 +2,11 @@
 
 use super::entries::{Entries, EntryPage, Inspection};
 use crate::cache::{LocalCache, warn_unusable};
-use crate::error::Error;
 use crate::key::{Key, Prefix};
 use crate::manifest::Manifest;
 use crate::storage::delete::{Deleted, delete};
 use crate::storage::record_lookup::{self, Entry, EntryFault, read_manifest};
+use btdt_ports::client::Error;
 use btdt_ports::{Digest, IoError, IoErrorKind, ObjectKind, Objects, Records};
 use std::collections::BTreeSet;
 

@@ -5,7 +5,5 @@ mod local;
 mod remote;
 pub mod verify;
 
-pub use entries::{
-    DeletePage, DeleteRequest, Entries, EntryPage, Inspection, TreeTotals, delete, inspect, list,
-};
+pub use entries::{Entries, EntryPage, Inspection, delete, inspect, list};
 pub use remote::RemoteEntries;

@@ -3,8 +3,8 @@
 use super::entries::{Entries, EntryPage, Inspection};
 use crate::cache::remote::{MAX_PROBLEM, QUERY, is_own, query, request};
 use crate::cache::{Cache as _, RemoteCache, Wanted, warn_unusable};
-use crate::error::Error;
 use crate::key::{Key, Prefix};
+use btdt_ports::client::Error;
 
 use crate::protocol::{DescribedEntry, DescribedPage, NO_ENTRY, Problem};
 use crate::storage::record_lookup::Entry;
@@ -95,7 +95,9 @@ impl<R: Remote> Entries for RemoteEntries<'_, R> {
 
 fn entry_url<R: Remote>(cache: &RemoteCache<'_, R>, key: &Key) -> Result<String, Error> {
     if matches!(key.as_str(), "." | "..") {
-        return Err(Error::NotRemote("the keys \".\" and \"..\" cannot be part of a URL"));
+        return Err(Error::NotRemote(
+            "the keys \".\" and \"..\" cannot be part of a URL".to_owned(),
+        ));
     }
     Ok(format!("{}/entries/{}", cache.url, utf8_percent_encode(key.as_str(), QUERY)))
 }
@@ -115,7 +117,7 @@ fn body<R: Remote>(
             }
             Err(Error::server(url, crate::cache::remote::refusal(404, &body)))
         }
-        (200..=299 | 400 | 404 | 405 | 501, false) => Err(Error::NotRemote(UNKNOWN)),
+        (200..=299 | 400 | 404 | 405 | 501, false) => Err(Error::NotRemote(UNKNOWN.to_owned())),
         _ => Err(cache.refused(url, response)),
     }
 }

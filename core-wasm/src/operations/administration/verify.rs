@@ -5,11 +5,11 @@
 //! ones that no record needs any more were collected.
 
 use crate::cache::LocalCache;
-use crate::error::Error;
 use crate::key::Key;
 use crate::storage::collect;
 use crate::storage::record::{Record, RecordFault};
 use crate::storage::record_lookup::{self, EntryFault, read_manifest};
+use btdt_ports::client::{Error, Finding, Part, VerifySummary};
 use btdt_ports::{Digest, ObjectFault, ObjectKind, ObjectName, Objects, RecordVersion, Records};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,53 +21,6 @@ pub const MAX_FINDINGS: usize = 10_000;
 
 /// Most keys that are reported with a finding; the rest are only counted.
 pub const MAX_KEYS: usize = 100;
-
-/// What a finding is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// The record of a key.
-    Record,
-    /// The manifest of a tree.
-    Manifest,
-    /// A chunk of content.
-    Chunk,
-}
-
-/// Something that is damaged or missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What it is about.
-    pub part: Part,
-    /// The name of the record, or the digest in hexadecimal.
-    pub name: String,
-    /// What is wrong with it.
-    pub problem: String,
-    /// Keys of the entries that need it, up to [`MAX_KEYS`].
-    pub keys: Vec<Key>,
-    /// Number of all such keys.
-    pub affected: u64,
-    /// Whether it was removed from the cache.
-    pub repaired: bool,
-}
-
-/// What was read, and the findings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Number of records.
-    pub entries: u64,
-    /// Number of manifests.
-    pub manifests: u64,
-    /// Number of chunks.
-    pub chunks: u64,
-    /// Stored size of manifests and chunks in bytes.
-    pub stored_size: u64,
-    /// The findings, up to [`MAX_FINDINGS`].
-    pub findings: Vec<Finding>,
-    /// Number of all findings.
-    pub faults: u64,
-    /// Number of entries that cannot be restored.
-    pub affected: u64,
-}
 
 /// What is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,8 +58,8 @@ struct Keys {
 pub fn verify<O: Objects, R: Records>(
     repair: bool,
     cache: &LocalCache<'_, O, R>,
-) -> Result<Summary, Error> {
-    let mut verifier = Verifier { cache, summary: Summary::default(), faults: Faults::new() };
+) -> Result<VerifySummary, Error> {
+    let mut verifier = Verifier { cache, summary: VerifySummary::default(), faults: Faults::new() };
     let mut bad_records = Vec::new();
     let mut manifests = BTreeSet::new();
     each_record(cache.records, |name, seen| {
@@ -149,7 +102,7 @@ fn each_record<R: Records>(
 
 struct Verifier<'cache, O, R> {
     cache: &'cache LocalCache<'cache, O, R>,
-    summary: Summary,
+    summary: VerifySummary,
     faults: Faults,
 }
 
@@ -192,7 +145,7 @@ impl<O: Objects, R: Records> Verifier<'_, O, R> {
             let mut bytes = [0; Digest::LENGTH];
             bytes[0] = shard;
             let first = Digest::new(bytes);
-            let of_shard = needed.range(first..).take_while(|one| one.as_bytes()[0] == shard);
+            let of_shard = needed.range(first..).take_while(|one| one.to_bytes()[0] == shard);
             digests.extend(of_shard);
             let digests: Vec<Digest> = digests.into_iter().collect();
             for digests in digests.chunks(OBJECTS) {
@@ -305,7 +258,7 @@ impl<O: Objects, R: Records> Verifier<'_, O, R> {
                     self.cache.records.delete(&name, &version).is_ok_and(|deleted| deleted)
                 });
             self.report(Finding {
-                part: Part::Record,
+                part: Part::Entry,
                 name,
                 problem,
                 keys: Vec::new(),
@@ -335,7 +288,7 @@ impl<O: Objects, R: Records> Verifier<'_, O, R> {
                     Fault::Object(fault) => fault.to_string(),
                     Fault::Content(problem) => problem,
                 },
-                keys: keys.first,
+                keys: keys.first.iter().map(|key| key.as_str().to_owned()).collect(),
                 affected: keys.count,
                 repaired,
             });

@@ -1,8 +1,8 @@
 //! A cache that the user named.
 
 use super::bindings::btdt::wasi::places::{self, Connection, OpenFault};
-use super::bindings::wit::types::{HttpError, IoError, IoErrorKind};
-use super::client;
+use super::bindings::client;
+use btdt_ports::{HttpError, IoError, IoErrorKind};
 use std::cell::Cell;
 
 /// A cache, and how to open it again: the core keeps what it is given, so each call takes a new

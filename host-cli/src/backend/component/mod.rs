@@ -16,8 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) use super::real_path::real_path;
-pub(crate) use bindings::client;
-pub(crate) use bindings::wit::tree::FileTree as Tree;
+pub(crate) use bindings::tree::FileTree as Tree;
 pub(crate) use cache::Cache;
 pub(crate) use session::{Inspection, Session};
 
@@ -65,7 +64,7 @@ pub(crate) fn open_tree(path: PathBuf) -> Tree {
 /// The cache in a directory.
 pub(crate) fn open_cache(path: &Path) -> Result<Cache, OpenError> {
     Cache::in_directory(path.as_os_str().as_encoded_bytes().to_vec()).map_err(|fault| match fault {
-        places::OpenFault::Io(error) => OpenError::Io(error.into()),
+        places::OpenFault::Io(error) => OpenError::Io(error),
         places::OpenFault::UnsupportedFormat(places::UnsupportedFormat { found, supported }) => {
             OpenError::UnsupportedFormat { found, supported }
         }
@@ -79,5 +78,5 @@ pub(crate) fn connect(url: &str, connection: Connection) -> Result<Cache, HttpEr
         token: connection.token.map(|token| token.to_text()),
         root_certificates: connection.root_certificates,
     };
-    Cache::on_server(url.to_owned(), connection).map_err(Into::into)
+    Cache::on_server(url.to_owned(), connection)
 }

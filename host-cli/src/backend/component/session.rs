@@ -1,7 +1,8 @@
 //! The operations of the core, as the commands call them.
 
-use super::{Cache, CoreError, Tree, client};
-use btdt_ports::Digest;
+use super::bindings::client;
+use super::{Cache, CoreError, Tree};
+use btdt_ports::{Algorithm, Digest};
 
 /// The core: it keeps nothing between two operations.
 pub(crate) struct Session;
@@ -73,9 +74,9 @@ impl Session {
     pub(crate) fn hash(
         self,
         trees: Vec<Tree>,
-        algorithm: client::Algorithm,
+        algorithm: Algorithm,
     ) -> Result<Result<Digest, client::HashFailure>, CoreError> {
-        Ok(client::hash_trees(trees, algorithm).map(Into::into))
+        Ok(client::hash_trees(trees, algorithm))
     }
 }
 

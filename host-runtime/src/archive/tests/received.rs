@@ -10,8 +10,9 @@ use crate::chunk_io::{ChunkSink, Sink};
 use crate::codec::{Codec, sha256};
 use crate::tree::filesystem::FilesystemTree;
 use btdt_ports::{
-    ArchiveContent, ArchiveEntry, ArchiveFault, ArchiveReader, CutSizes, Digest, Group, IoError,
-    IoErrorKind, Objects, PackBatch, PackFile, Packed, Packer, PutOutcome, Timestamp, Tree,
+    ArchiveContent, ArchiveEntry, ArchiveFault, ArchiveReader, Cut, CutSizes, Digest, Group,
+    IoError, IoErrorKind, Objects, PackBatch, PackFile, Packed, Packer, PutOutcome, Timestamp,
+    Tree,
 };
 use std::io::Cursor;
 use std::sync::Arc;
@@ -41,7 +42,8 @@ fn cuts_are_those_of_a_file_on_disk() {
         size: listed.size,
         modified: listed.modified,
     };
-    let groups = ranges.map(|(offset, length)| Group::Cut { file: 0, offset, length }).to_vec();
+    let groups =
+        ranges.map(|(offset, length)| Group::Cut(Cut { file: 0, offset, length })).to_vec();
     let batch = PackBatch { directories: vec![Vec::new()], files: vec![file], groups };
     let mut packer = tree.pack(&storage().sink(), sizes).unwrap();
     packer.submit(batch).unwrap();

@@ -43,7 +43,7 @@ pub(super) fn shard(kind: ObjectKind, shard: u8) -> String {
 
 /// Where a live object is.
 pub(super) fn live(kind: ObjectKind, digest: &Digest) -> String {
-    let [first, ..] = digest.as_bytes();
+    let [first, ..] = digest.to_bytes();
     format!("{}/{first:02x}/{}", kind_name(kind), digest.to_hex())
 }
 

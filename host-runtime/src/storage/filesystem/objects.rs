@@ -82,8 +82,8 @@ impl FilesystemStorage {
         digest: &Digest,
         stored: &[u8],
     ) -> Result<PutOutcome, IoError> {
-        let [shard, ..] = digest.as_bytes();
-        self.write(&layout::shard(kind, *shard), &layout::live(kind, digest), stored)?;
+        let [shard, ..] = digest.to_bytes();
+        self.write(&layout::shard(kind, shard), &layout::live(kind, digest), stored)?;
         Ok(PutOutcome { digest: *digest, stored_size: stored.len() as u64, new: true })
     }
 
@@ -185,10 +185,10 @@ impl FilesystemStorage {
         let AsideObject { kind, digest, sweep, .. } = object;
         let from = layout::aside(*kind, digest, sweep);
         let to = layout::live(*kind, digest);
-        let [shard, ..] = digest.as_bytes();
+        let [shard, ..] = digest.to_bytes();
         let make = || {
             self.root().make_directory(layout::kind_name(*kind))?;
-            self.root().make_directory(&layout::shard(*kind, *shard))
+            self.root().make_directory(&layout::shard(*kind, shard))
         };
         // While it is still out of sight: once it is live, no sweep must take it for old.
         let _ = self.root().touch(&from);
@@ -304,7 +304,7 @@ impl Objects for FilesystemStorage {
             let info = ObjectInfo { digest, stored_size: file.size, modified: file.modified };
             (file.kind == EntryKind::File).then_some(info)
         };
-        Ok(digests.filter(|digest| digest.as_bytes()[0] == shard).filter_map(info).collect())
+        Ok(digests.filter(|digest| digest.to_bytes()[0] == shard).filter_map(info).collect())
     }
 
     fn touch(&self, kind: ObjectKind, digests: &[Digest]) {

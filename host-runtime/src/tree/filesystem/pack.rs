@@ -10,8 +10,8 @@ use crate::codec::Codec;
 use crate::tree::plan_checks::{self, bundled};
 use crate::workers::Workers;
 use btdt_ports::{
-    CutSizes, EntryKind, FileFault, Group, IoError, IoErrorKind, PackBatch, PackError, PackFile,
-    Packed, PackedChunk, Packer,
+    Bundle, Cut, CutSizes, EntryKind, FileFault, Group, IoError, IoErrorKind, PackBatch, PackError,
+    PackFile, Packed, PackedChunk, PackedFault, Packer,
 };
 use btdt_sys::handle::{self as os, Handle, Status};
 use btdt_sys::host_paths;
@@ -143,14 +143,14 @@ impl Worker {
 
     fn work(&mut self, job: &Job) -> ControlFlow<()> {
         let packed = match job.batch.groups[job.group] {
-            Group::Bundle { first, count } => {
+            Group::Bundle(Bundle { first, count }) => {
                 self.bundle(&job.batch, first, count).map(|chunk| vec![chunk])
             }
-            Group::Cut { file, offset, length } => self.cut(&job.batch, file, offset, length),
+            Group::Cut(Cut { file, offset, length }) => self.cut(&job.batch, file, offset, length),
         };
         let outcome = match packed {
             Ok(chunks) => Packed::Chunks(chunks),
-            Err(Failure::File(file, fault)) => Packed::Fault { file, fault },
+            Err(Failure::File(file, fault)) => Packed::Fault(PackedFault { file, fault }),
             Err(Failure::Sink(error)) => {
                 lock(&self.shared.error).get_or_insert(error);
                 return ControlFlow::Break(());

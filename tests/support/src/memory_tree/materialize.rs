@@ -6,8 +6,9 @@ use btdt_host_runtime::chunk_io::Source;
 use btdt_host_runtime::codec::Codec;
 use btdt_host_runtime::tree::plan_checks::{self, Coverage, DirectoryTable};
 use btdt_ports::{
-    Damage, DirectoryState, Existing, FilePlan, HardLinkPlan, IoError, IoErrorKind,
-    MaterializeBatch, MaterializeError, MaterializeSummary, Materializer, ObjectFault, Placement,
+    ChunkFailure, Damage, DestinationFailure, DirectoryState, Existing, FilePlan, HardLinkPlan,
+    IoError, IoErrorKind, MaterializeBatch, MaterializeError, MaterializeSummary, Materializer,
+    ObjectFault, Placement,
 };
 
 /// The mode of a new file or directory without a mode in the plan.
@@ -118,7 +119,7 @@ impl MemoryMaterializer {
             Some(nodes) => action(nodes, &path),
             None => action(&mut self.tree.nodes(), &path),
         };
-        result.map_err(|error| MaterializeError::Destination { path, error })
+        result.map_err(|error| MaterializeError::Destination(DestinationFailure { path, error }))
     }
 
     fn make_directories(&mut self, first: usize) -> Result<(), MaterializeError> {
@@ -148,7 +149,8 @@ impl MemoryMaterializer {
     fn contents(&mut self, batch: &MaterializeBatch) -> Result<Vec<Vec<u8>>, MaterializeError> {
         let mut contents = vec![Vec::new(); batch.files.len()];
         for chunk in &batch.chunks {
-            let failure = |fault| MaterializeError::Chunk { digest: chunk.digest, fault };
+            let failure =
+                |fault| MaterializeError::Chunk(ChunkFailure { digest: chunk.digest, fault });
             let raw = self.sources[chunk.source as usize]
                 .read(&chunk.digest, chunk.raw_size, &mut self.codec)
                 .map_err(failure)?;

@@ -11,8 +11,8 @@ pub use pack::MemoryPacker;
 
 use btdt_host_runtime::chunk_io::{Sink, Source};
 use btdt_ports::{
-    Algorithm, CutSizes, Digest, Entry, FollowLinks, IoError, IoErrorKind, MaterializeError,
-    Placement, Timestamp, Tree,
+    Algorithm, CutSizes, DestinationFailure, Digest, Entry, FollowLinks, IoError, IoErrorKind,
+    MaterializeError, Placement, Timestamp, Tree,
 };
 use nodes::{Node, Nodes, fault};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -151,7 +151,8 @@ impl Tree for MemoryTree {
         placement: Placement,
     ) -> Result<MemoryMaterializer, MaterializeError> {
         let sources = sources.iter().map(|source| Source::clone(source)).collect();
-        MemoryMaterializer::start(self.clone(), sources, placement)
-            .map_err(|error| MaterializeError::Destination { path: Vec::new(), error })
+        MemoryMaterializer::start(self.clone(), sources, placement).map_err(|error| {
+            MaterializeError::Destination(DestinationFailure { path: Vec::new(), error })
+        })
     }
 }

@@ -7,7 +7,8 @@ use btdt_host_runtime::chunk_io::Sink;
 use btdt_host_runtime::codec::Codec;
 use btdt_host_runtime::tree::plan_checks;
 use btdt_ports::{
-    CutSizes, FileFault, FollowLinks, Group, PackBatch, PackError, Packed, PackedChunk, Packer,
+    Bundle, Cut, CutSizes, FileFault, FollowLinks, Group, PackBatch, PackError, Packed,
+    PackedChunk, PackedFault, Packer,
 };
 use fastcdc::v2020::FastCDC;
 use std::sync::Arc;
@@ -34,10 +35,10 @@ impl MemoryPacker {
         let tree = self.tree.clone();
         let content = |index| {
             content(&tree.nodes(), batch, index)
-                .map_err(|fault| Packed::Fault { file: index, fault })
+                .map_err(|fault| Packed::Fault(PackedFault { file: index, fault }))
         };
         match group {
-            Group::Bundle { first, count } => {
+            Group::Bundle(Bundle { first, count }) => {
                 let mut raw = Vec::new();
                 for index in first..first + count {
                     match content(index) {
@@ -47,7 +48,7 @@ impl MemoryPacker {
                 }
                 Ok(Packed::Chunks(vec![self.keep(&raw)?]))
             }
-            Group::Cut { file, offset, length } => {
+            Group::Cut(Cut { file, offset, length }) => {
                 let content = match content(file) {
                     Ok(content) => content,
                     Err(fault) => return Ok(fault),

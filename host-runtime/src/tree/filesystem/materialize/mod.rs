@@ -22,8 +22,8 @@ use crate::chunk_io::Source;
 use crate::tree::plan_checks::{self, Coverage};
 use crate::workers::{Workers, suitable_count};
 use btdt_ports::{
-    HardLinkPlan, IoError, IoErrorKind, MaterializeBatch, MaterializeError, MaterializeSummary,
-    Materializer, Placement,
+    DestinationFailure, HardLinkPlan, IoError, IoErrorKind, MaterializeBatch, MaterializeError,
+    MaterializeSummary, Materializer, Placement,
 };
 use btdt_sys::handle as os;
 use btdt_sys::host_paths;
@@ -58,7 +58,8 @@ impl FilesystemMaterializer {
         sources: Vec<Source>,
         placement: Placement,
     ) -> Result<Self, MaterializeError> {
-        let at_root = |error| MaterializeError::Destination { path: Vec::new(), error };
+        let at_root =
+            |error| MaterializeError::Destination(DestinationFailure { path: Vec::new(), error });
         let (root, staging) = match placement {
             Placement::InPlace => {
                 let root = host_paths::open_directory(path)
@@ -166,7 +167,8 @@ impl FilesystemMaterializer {
         if let Some(error) = self.shared.first_error() {
             return Err(error);
         }
-        let at_root = |error| MaterializeError::Destination { path: Vec::new(), error };
+        let at_root =
+            |error| MaterializeError::Destination(DestinationFailure { path: Vec::new(), error });
         finished.map_err(|_| at_root(IoError::new(IoErrorKind::Other)))?;
         if !self.single_file && self.shared.table().is_empty() {
             return Err(plan_checks::invalid(Vec::new()));

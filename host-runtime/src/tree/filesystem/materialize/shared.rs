@@ -3,8 +3,8 @@
 use crate::chunk_io::Source;
 use crate::tree::plan_checks::DirectoryTable;
 use btdt_ports::{
-    DirectoryPlan, DirectoryState, EntryKind, Existing, FilePlan, IoError, IoErrorKind,
-    MaterializeError, MaterializeSummary,
+    DestinationFailure, DirectoryPlan, DirectoryState, EntryKind, Existing, FilePlan, IoError,
+    IoErrorKind, MaterializeError, MaterializeSummary,
 };
 use btdt_sys::handle::{self as os, Handle};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,7 +89,7 @@ impl Shared {
         error: os::Error,
     ) -> MaterializeError {
         let path = self.table().path_of(Some(directory), name);
-        MaterializeError::Destination { path, error: os::io_error(error) }
+        MaterializeError::Destination(DestinationFailure { path, error: os::io_error(error) })
     }
 
     /// Keeps the first error of a worker.
@@ -100,8 +100,10 @@ impl Shared {
     /// Why the workers have stopped.
     pub(super) fn error(&self) -> MaterializeError {
         let unknown = IoError::new(IoErrorKind::Other);
-        self.first_error()
-            .unwrap_or(MaterializeError::Destination { path: Vec::new(), error: unknown })
+        self.first_error().unwrap_or(MaterializeError::Destination(DestinationFailure {
+            path: Vec::new(),
+            error: unknown,
+        }))
     }
 
     /// The first error, if any.

@@ -5,7 +5,8 @@ use super::shared::{DirectoryCache, OpenDirectory, Shared};
 use crate::codec::Codec;
 use crate::tree::plan_checks::Coverage;
 use btdt_ports::{
-    Damage, EntryKind, Existing, FilePlan, MaterializeBatch, MaterializeError, ObjectFault, Segment,
+    ChunkFailure, Damage, DestinationFailure, EntryKind, Existing, FilePlan, MaterializeBatch,
+    MaterializeError, ObjectFault, Segment,
 };
 use btdt_sys::handle::{self as os, Handle};
 use std::collections::HashMap;
@@ -94,7 +95,7 @@ impl Writer {
 
     fn write_chunk(&mut self, batch: &Batch, index: usize) -> Result<(), MaterializeError> {
         let plan = &batch.plan.chunks[index];
-        let failure = |fault| MaterializeError::Chunk { digest: plan.digest, fault };
+        let failure = |fault| MaterializeError::Chunk(ChunkFailure { digest: plan.digest, fault });
         let source = Arc::clone(&self.files.shared.sources[plan.source as usize]);
         let raw = source.read(&plan.digest, plan.raw_size, &mut self.codec).map_err(failure)?;
         if raw.len() as u64 != u64::from(plan.raw_size) {
@@ -130,7 +131,7 @@ fn place(file: &FilePlan) -> (u32, &[u8]) {
 impl Files {
     fn failure(&self, file: &FilePlan, error: os::Error) -> MaterializeError {
         let path = self.shared.table().path_of(file.directory, &file.name);
-        MaterializeError::Destination { path, error: os::io_error(error) }
+        MaterializeError::Destination(DestinationFailure { path, error: os::io_error(error) })
     }
 
     /// Writes a file whose whole content is available.

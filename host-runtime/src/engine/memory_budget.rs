@@ -1,40 +1,41 @@
-//! The memory that the instances of a server have together.
+//! The memory that all instances of a server share. wasmtime limits each store on its own; a budget
+//! across stores, with waiting, is not in it.
 //!
-//! Each instance may grow to its own limit, but not all of them at once. Beyond a part that is free
-//! there are two steps, each with a budget of its own, and the second is for one instance at a time:
-//! it has all that it may need then, so that those who wait for it never wait for each other. Most
-//! decisions take milliseconds; who waits for long is told to come again later.
+//! Each instance may grow to its own limit, but not all of them at once. The first part is free.
+//! Beyond it there are two steps, each with its own budget. The second step gives a single instance
+//! everything that it may need, so instances that wait never wait for each other. Most requests
+//! take milliseconds; one that waits for too long fails, and the client is told to retry.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
-/// Bytes that an instance has without asking: enough for a tree of 40,000 files.
+/// Bytes that every instance gets without waiting: enough for a tree of 40,000 files.
 const FREE: usize = 16 << 20;
 
-/// What it takes at once beyond that: with both, enough for 200,000 files. Who needs still more
-/// takes all that it may have.
+/// Bytes of the first step: with it, an instance has enough for 200,000 files. One that needs more
+/// takes everything up to its limit.
 const STEP: usize = 48 << 20;
 
-/// How many can make the first step at the same time.
+/// Instances that can hold the first step at the same time.
 const STEPS: usize = 3;
 
-/// How long an instance waits for memory that others have.
+/// How long an instance waits for memory that others hold.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the instances of a server share.
+/// The budgets of a server.
 #[derive(Clone)]
 pub struct SharedMemory {
-    /// For the first step of some of them.
+    /// For the first step.
     steps: Arc<Budget>,
-    /// For one that may have all.
+    /// For the second step: enough for one instance.
     rest: Arc<Budget>,
-    /// What the host keeps for them: plans of archives, and objects on their way.
+    /// For what the host keeps for instances: plans of archives, and objects in transit.
     pub(super) host: Arc<Budget>,
 }
 
 impl SharedMemory {
-    /// Memory for instances of which each may have so many bytes.
+    /// Budgets for instances that may have `bytes` each.
     #[must_use]
     pub fn for_instances_of(bytes: usize) -> Self {
         SharedMemory {
@@ -45,7 +46,7 @@ impl SharedMemory {
     }
 }
 
-/// Memory that many share.
+/// Bytes that several instances share.
 pub(super) struct Budget {
     left: Mutex<usize>,
     returned: Condvar,
@@ -60,7 +61,7 @@ impl Budget {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes so many bytes, which may mean to wait for them. Whether they were there.
+    /// Takes `bytes`, waiting if necessary. False if they did not become available.
     fn take(&self, bytes: usize) -> bool {
         let waited = self.returned.wait_timeout_while(self.left(), PATIENCE, |left| *left < bytes);
         let (mut left, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +73,7 @@ impl Budget {
     }
 }
 
-/// A part of a budget, which is given back when this is dropped.
+/// A part of a budget, returned on drop.
 #[derive(Default)]
 pub struct Share {
     budget: Option<Arc<Budget>>,
@@ -80,12 +81,12 @@ pub struct Share {
 }
 
 impl Share {
-    /// Nothing yet, of a budget or of memory without bounds.
+    /// An empty share of a budget, or of unlimited memory.
     pub(super) fn of(budget: Option<Arc<Budget>>) -> Self {
         Share { budget, taken: 0 }
     }
 
-    /// Makes it at least so many bytes. Whether that was possible.
+    /// Grows it to at least `bytes`. False if that is not possible.
     pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.taken);
         let there = more == 0 || self.budget.as_ref().is_none_or(|budget| budget.take(more));
@@ -108,9 +109,9 @@ impl Drop for Share {
 /// Why an instance did not get memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryFault {
-    /// It wanted more than any may have.
+    /// It needs more than its limit.
     TooMuch,
-    /// Others have it.
+    /// Other instances hold it.
     Busy,
 }
 
@@ -124,14 +125,14 @@ pub(super) struct MemoryLimiter {
 }
 
 impl MemoryLimiter {
-    /// At most so many bytes, which are shared with others if there are any.
+    /// At most `most` bytes, taken from the shared budgets if there are any.
     pub(super) fn new(most: usize, shared: Option<&SharedMemory>) -> Self {
         let step = Share::of(shared.map(|shared| Arc::clone(&shared.steps)));
         let rest = Share::of(shared.map(|shared| Arc::clone(&shared.rest)));
         MemoryLimiter { most, step, rest, refused: None }
     }
 
-    /// Takes what so many bytes need of what is shared. Whether it was there.
+    /// Takes from the budgets what a memory of `bytes` needs. False if it is not available.
     fn take_for(&mut self, bytes: usize) -> bool {
         match bytes.saturating_sub(FREE) {
             0 => true,
@@ -178,7 +179,7 @@ mod tests {
     const MIB: usize = 1 << 20;
 
     #[test]
-    fn what_is_free_is_not_counted_and_the_rest_comes_back() {
+    fn the_free_part_is_not_counted_and_the_rest_is_returned() {
         let shared = SharedMemory::for_instances_of(256 * MIB);
         let left = || (*shared.steps.left() / MIB, *shared.rest.left() / MIB);
         let mut one = MemoryLimiter::new(256 * MIB, Some(&shared));
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_too_much_is_told_at_once() {
+    fn exceeding_the_limit_fails_at_once() {
         let mut alone = MemoryLimiter::new(64 * MIB, None);
         assert!(alone.memory_growing(0, 64 * MIB, None).unwrap());
         assert!(!alone.memory_growing(64 * MIB, 65 * MIB, None).unwrap());
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_comes_back_is_waited_for() {
+    fn a_share_waits_for_returned_memory() {
         let budget = Budget::new(4 * MIB);
         let mut first = Share::of(Some(Arc::clone(&budget)));
         assert!(first.grow_to(3 * MIB));

@@ -1,22 +1,22 @@
 //! What the server's host asks of the core.
 
+use super::bindings::btdt::cache::archive::ArchivePlan;
 use super::bindings::exports::btdt::cache::server as wit;
-use super::imports::{HostAuthority, HostCaches, HostEnvironment, HostObjects};
-use super::remote::{HostArchives, HostPlan, HostReader};
+use super::capabilities::Host;
 use super::{Core, report_panics};
 use crate::http_api::answer::{Encoding, Lookup};
 use crate::http_api::request::Settings;
 use crate::http_api::{Answer, Body, Page, Request, Response, ServerContext, UploadFault};
 use btdt_ports::PutOutcome;
 
-type HostContext = ServerContext<'static, HostCaches, HostAuthority, HostArchives>;
+type HostContext = ServerContext<'static, Host, Host, Host>;
 
 fn context(settings: wit::Settings) -> HostContext {
     ServerContext {
-        caches: &HostCaches,
-        authority: &HostAuthority,
-        archives: &HostArchives,
-        environment: &HostEnvironment,
+        caches: &Host,
+        authority: &Host,
+        archives: &Host,
+        environment: &Host,
         settings: Settings {
             api_docs: settings.api_docs,
             metrics: settings.metrics,
@@ -33,11 +33,10 @@ impl wit::Guest for Core {
             Answer::ReceiveBytes { limit, encoding } => {
                 wit::Answer::ReceiveBytes(wit::BytesUpload { limit, encoding: encoding.into() })
             }
-            Answer::ReceiveChunk { objects: HostObjects(objects), digest, limit } => {
-                let digest = digest.into();
+            Answer::ReceiveChunk { objects, digest, limit } => {
                 wit::Answer::ReceiveChunk(wit::ChunkUpload { objects, digest, limit })
             }
-            Answer::ReceiveArchive { objects: HostObjects(objects), encoding } => {
+            Answer::ReceiveArchive { objects, encoding } => {
                 let encoding = encoding.into();
                 wit::Answer::ReceiveArchive(wit::ArchiveUpload { objects, encoding })
             }
@@ -55,7 +54,7 @@ impl wit::Guest for Core {
         outcome: Result<wit::PutOutcome, wit::UploadFault>,
     ) -> wit::Response {
         report_panics();
-        let outcome: Result<PutOutcome, UploadFault> = outcome.map(Into::into).map_err(Into::into);
+        let outcome: Result<PutOutcome, UploadFault> = outcome.map_err(Into::into);
         context(settings).with_chunk(&request.into(), outcome).into()
     }
 
@@ -65,16 +64,40 @@ impl wit::Guest for Core {
         archive: wit::ArchiveReader,
     ) -> wit::Response {
         report_panics();
-        context(settings).with_archive(&request.into(), HostReader(archive)).into()
+        context(settings).with_archive(&request.into(), archive).into()
     }
 }
 
-btdt_ports::mirror_enum!(wit::Encoding, Encoding, [Identity, Gzip, Zstd]);
-btdt_ports::mirror_enum!(wit::Page, Page, [Docs, OpenApi, Metrics, Readiness]);
-btdt_ports::mirror_enum!(wit::Lookup, Lookup, [Hit, Miss]);
-btdt_ports::mirror_variant!(wit::UploadFault, UploadFault, [TooLarge, Interrupted], {
-    Damaged: one, Storage: one,
-});
+/// Converts enumerations of the core into those of the interface, case by case.
+macro_rules! into_wit {
+    ($($wit:path, $core:path, [$($case:ident),*];)*) => {$(
+        const _: () = {
+            use $wit as Wit;
+            use $core as Core;
+            impl From<Core> for Wit {
+                fn from(value: Core) -> Self {
+                    match value { $(Core::$case => Wit::$case),* }
+                }
+            }
+        };
+    )*};
+}
+into_wit!(
+    wit::Encoding, Encoding, [Identity, Gzip, Zstd];
+    wit::Page, Page, [Docs, OpenApi, Metrics, Readiness];
+    wit::Lookup, Lookup, [Hit, Miss];
+);
+
+impl From<wit::UploadFault> for UploadFault {
+    fn from(fault: wit::UploadFault) -> Self {
+        match fault {
+            wit::UploadFault::Damaged(fault) => UploadFault::Damaged(fault),
+            wit::UploadFault::TooLarge => UploadFault::TooLarge,
+            wit::UploadFault::Storage(error) => UploadFault::Storage(error),
+            wit::UploadFault::Interrupted => UploadFault::Interrupted,
+        }
+    }
+}
 
 impl From<wit::Request> for Request {
     fn from(request: wit::Request) -> Self {
@@ -83,8 +106,8 @@ impl From<wit::Request> for Request {
     }
 }
 
-impl From<Response<wit::Opened, HostPlan>> for wit::Response {
-    fn from(response: Response<wit::Opened, HostPlan>) -> Self {
+impl From<Response<wit::Opened, ArchivePlan>> for wit::Response {
+    fn from(response: Response<wit::Opened, ArchivePlan>) -> Self {
         wit::Response {
             status: response.status,
             headers: response.headers,
@@ -94,7 +117,7 @@ impl From<Response<wit::Opened, HostPlan>> for wit::Response {
                 Body::Stored { object, offset, length } => {
                     wit::Body::Stored(wit::StoredPart { object, offset, length })
                 }
-                Body::Archive { plan: HostPlan(plan), encoding } => {
+                Body::Archive { plan, encoding } => {
                     wit::Body::Archive(wit::ArchiveBody { plan, encoding: encoding.into() })
                 }
                 Body::Page(page) => wit::Body::Page(page.into()),

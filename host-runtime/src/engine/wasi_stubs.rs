@@ -1,15 +1,15 @@
 //! The imports of `wasi:*`, which the standard library refers to and the core does not use.
 //!
 //! Only one of them is ever called: hash maps ask for a seed. All others trap. They are defined one
-//! by one, since wasmtime's own way of doing that also replaces resource types that an interface
-//! of ours uses from another one.
+//! by one, because `Linker::define_unknown_imports_as_traps` also replaces the resource types that
+//! one interface of ours uses from another.
 
-use super::resources::HostState;
+use super::instance_state::HostState;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
 use wasmtime::{Engine, Result};
 
-/// Stands for every resource of `wasi:*`; none of them is ever made.
+/// Stands for every resource of `wasi:*`; none is ever created.
 struct Never;
 
 /// Defines all imports of `component` that are of `wasi:*`.
@@ -43,7 +43,7 @@ pub(super) fn add_to_linker(
 
 fn add_seed(instance: &mut LinkerInstance<'_, HostState>) -> Result<()> {
     instance.func_wrap("insecure-seed", |store, (): ()| {
-        let environment = &store.data().surroundings.environment;
+        let environment = &store.data().services.environment;
         Ok(((environment.random(), environment.random()),))
     })
 }
