@@ -80,7 +80,11 @@ impl Workspace {
 
     /// Where cargo writes a component.
     pub(crate) fn guest_artifact(&self, profile: Profile, file: &str) -> PathBuf {
-        self.target_dir.join(GUEST_TARGET).join(profile.guest()).join(file)
+        let directory = match profile {
+            Profile::Dev => profile.directory(),
+            Profile::Release => profile.guest(),
+        };
+        self.target_dir.join(GUEST_TARGET).join(directory).join(file)
     }
 
     /// Where cargo writes a program for this machine, for example `btdt`.
@@ -131,6 +135,8 @@ impl Workspace {
         for name in variable_names(is_for_host_builds_only) {
             command.env_remove(name);
         }
+        // What the hosts' debuggers need makes a component several times as large.
+        command.env("CARGO_PROFILE_DEV_DEBUG", "false");
         command
     }
 
@@ -148,7 +154,8 @@ impl Profile {
     /// The cargo profile of the components.
     pub(crate) fn guest(self) -> &'static str {
         match self {
-            Self::Dev => "guest-dev",
+            // That of the hosts: so procedural macros are compiled once for both.
+            Self::Dev => "dev",
             Self::Release => "guest",
         }
     }
