@@ -1,8 +1,8 @@
-//! The caches of the configuration, opened.
+//! The caches that the configuration names, opened.
 
 use crate::config::{CacheConfig, CacheLocation, CleanupConfig};
-use crate::metered::Metered;
-use crate::room::{Reservation, Room};
+use crate::quota::Quota;
+use crate::quota_objects::QuotaObjects;
 use btdt_host_runtime::clock;
 use btdt_host_runtime::engine::{HostObjects, LocalCache, NamedCaches, SharedObjects};
 use btdt_host_runtime::storage::{FilesystemStorage, MemoryStorage, OpenError};
@@ -25,13 +25,12 @@ pub(crate) struct CacheError {
 /// One cache and what the configuration says about it.
 pub(crate) struct Cache {
     /// Its backend.
-    pub local: LocalCache,
+    pub(crate) local: LocalCache,
     /// What a cleanup removes.
-    pub cleanup: CleanupConfig,
-    /// What of its quota is taken.
-    pub room: Arc<Room>,
+    pub(crate) cleanup: CleanupConfig,
+    pub(crate) quota: Arc<Quota>,
     /// Held as long as the server runs: clients store with many requests, between which no lock
-    /// would be held, and whoever cleans has to know that others are at work.
+    /// would be held, and a cleanup has to know that others are at work.
     _in_use: Option<Mutex<HeldLock>>,
 }
 
@@ -40,29 +39,19 @@ impl Cache {
     where
         S: HostObjects + Records + Clone + Send + Sync + 'static,
     {
-        let room = Arc::new(Room::new(config.quota));
-        let objects = Metered::new(storage.clone(), Arc::clone(&room));
+        let quota = Arc::new(Quota::new(config.quota));
+        let objects = QuotaObjects::new(storage.clone(), Arc::clone(&quota));
         let local = LocalCache { objects: Arc::new(objects), records: Arc::new(storage) };
         let in_use = local.objects.lock(LockMode::Shared).map(Mutex::new);
-        Cache { local, cleanup: config.cleanup.clone(), room, _in_use: in_use }
+        Cache { local, cleanup: config.cleanup.clone(), quota, _in_use: in_use }
     }
 
-    /// Whether nothing more is taken until a cleanup has made room.
-    pub(crate) fn is_full(&self) -> bool {
-        self.room.is_full()
-    }
-
-    /// Notes that of room that was reserved so much has been used.
-    pub(crate) fn use_room(&self, reserved: u64, used: u64) {
-        self.room.use_room(reserved, used);
-    }
-
-    /// Finds out how much there is already, where that matters: the first cleanup may take long,
-    /// and what is stored before it ends counts as well.
+    /// Counts what the cache has already, if there is a quota: the first cleanup may take long, and
+    /// what is stored before it ends counts as well.
     fn measure(&self) -> Result<(), IoError> {
-        if self.room.is_limited() {
-            let count = self.room.begin_count();
-            self.room.counted(count, size(&self.local.objects)?);
+        if self.quota.is_limited() {
+            let count = self.quota.begin_count();
+            self.quota.counted(count, size(&self.local.objects)?);
         }
         Ok(())
     }
@@ -70,7 +59,8 @@ impl Cache {
 
 /// Stored size of all objects, in bytes, whether they are live or set aside.
 fn size(objects: &SharedObjects) -> Result<u64, IoError> {
-    // Set aside first: what is brought back in between is counted twice and not left out.
+    // Those set aside come first: an object that is brought back meanwhile is counted twice, but
+    // not missed.
     let mut size = objects.list_aside()?.iter().map(|object| object.stored_size).sum::<u64>();
     for kind in [ObjectKind::Manifest, ObjectKind::Chunk] {
         for shard in 0..=u8::MAX {
@@ -84,10 +74,7 @@ fn size(objects: &SharedObjects) -> Result<u64, IoError> {
 pub(crate) struct Caches(BTreeMap<String, Cache>);
 
 impl Caches {
-    /// Opens them all.
-    ///
-    /// # Errors
-    /// [`CacheError`] of the first one that cannot be opened.
+    /// Opens them all, or says why the first that cannot be opened is not.
     pub(crate) fn open(configured: &BTreeMap<String, CacheConfig>) -> Result<Self, CacheError> {
         let mut caches = BTreeMap::new();
         for (name, config) in configured {
@@ -102,7 +89,7 @@ impl Caches {
                     Cache::new(storage, config)
                 }
             };
-            // It can still be read as far as it goes.
+            // The cache can still be read.
             if let Err(error) = cache.measure() {
                 let what = "Nothing is stored until a cleanup has found out the size of the cache";
                 tracing::error!(cache = name, %error, "{what}");
@@ -115,27 +102,6 @@ impl Caches {
     /// The cache that has these objects, and its name.
     pub(crate) fn owner(&self, objects: &SharedObjects) -> Option<(&str, &Cache)> {
         self.iter().find(|(_, cache)| Arc::ptr_eq(&cache.local.objects, objects))
-    }
-
-    /// Reserves room in the cache that has these objects, in bytes; `None` where its quota does
-    /// not allow it.
-    pub(crate) fn reserve(&self, objects: &SharedObjects, bytes: u64) -> Option<u64> {
-        match self.owner(objects) {
-            Some((_, cache)) => cache.room.reserve(bytes).then_some(bytes),
-            None => Some(0),
-        }
-    }
-
-    /// The same, but the room is free again unless it is [released](Reservation::release) for use.
-    pub(crate) fn hold(&self, objects: &SharedObjects, bytes: u64) -> Option<Reservation> {
-        self.owner(objects)?.1.room.hold(bytes)
-    }
-
-    /// Gives back room that was reserved.
-    pub(crate) fn give_back(&self, objects: &SharedObjects, room: u64) {
-        if let Some((_, cache)) = self.owner(objects) {
-            cache.use_room(room, 0);
-        }
     }
 
     /// All caches with their names.

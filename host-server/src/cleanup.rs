@@ -1,6 +1,6 @@
-//! Cleans all caches, again and again.
+//! Cleans all caches at regular intervals.
 
-use crate::caches::{Cache, Caches};
+use crate::caches::Cache;
 use crate::metrics::Cleaned;
 use crate::service::Service;
 use btdt_host_runtime::clock;
@@ -9,12 +9,12 @@ use btdt_ports::client;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Cleans every cache at once and then after each interval, for ever.
-pub(crate) async fn run(service: Arc<Service>, caches: Arc<Caches>, interval: Duration) {
+/// Cleans every cache at once and then after each interval. Never ends.
+pub(crate) async fn run(service: Arc<Service>, interval: Duration) {
     loop {
-        let (service, caches) = (Arc::clone(&service), Arc::clone(&caches));
+        let service = Arc::clone(&service);
         let cleaning = tokio::task::spawn_blocking(move || {
-            for (name, cache) in caches.iter() {
+            for (name, cache) in service.caches.iter() {
                 clean(&service, name, cache);
             }
         });
@@ -27,7 +27,7 @@ pub(crate) async fn run(service: Arc<Service>, caches: Arc<Caches>, interval: Du
 
 fn clean(service: &Service, name: &str, cache: &Cache) {
     let began = clock::instant();
-    let count = cache.room.begin_count();
+    let count = cache.quota.begin_count();
     let cleaned = match ask(service, cache) {
         Ok(Ok(summary)) => summary,
         Ok(Err(error)) => {
@@ -41,7 +41,7 @@ fn clean(service: &Service, name: &str, cache: &Cache) {
         }
     };
     let evicted = cleaned.removed + cleaned.damaged;
-    cache.room.counted(count, cleaned.occupied_bytes);
+    cache.quota.counted(count, cleaned.occupied_bytes);
     let measured = Cleaned { evicted, entries: cleaned.kept, size: cleaned.kept_bytes };
     service.metrics.cleaned(name, Some(measured));
     let deleted_bytes = cleaned.swept.map_or(0, |swept| swept.deleted_bytes);

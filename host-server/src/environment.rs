@@ -16,8 +16,8 @@ impl Environment for ServerEnvironment {
         random::random()
     }
 
-    /// What the core says has keys in it and other words of clients, so it is a field of its own:
-    /// as the message, it could look like other fields.
+    /// What the core says contains keys and other words of clients, so it is a field of its own: as
+    /// the message, it could look like other fields.
     fn log(&self, severity: Severity, message: &str) {
         match severity {
             Severity::Debug => tracing::debug!(said = message),

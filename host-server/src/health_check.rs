@@ -19,13 +19,13 @@ use tokio_rustls::TlsConnector;
 /// A server that takes longer is not healthy.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// As much of an answer is shown as this, in bytes.
+/// Bytes of an answer that are shown at most.
 const MAX_BODY: usize = 4096;
 
 /// Why a server is not known to be healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
-    /// The address is none.
+    /// The address is not one.
     #[error("{url:?} is not the address of a server: {reason}")]
     Address {
         /// What was given.
@@ -33,7 +33,7 @@ pub enum Unhealthy {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A file of certificates is of no use.
+    /// A file of certificates cannot be used.
     #[error("{} cannot be used as root certificate: {reason}", path.display())]
     RootCertificate {
         /// The file.
@@ -41,7 +41,7 @@ pub enum Unhealthy {
         /// What is wrong with it.
         reason: String,
     },
-    /// The server cannot be talked to.
+    /// There is no connection to the server, or no answer.
     #[error("The server at {address} cannot be reached: {reason}")]
     Unreachable {
         /// Host and port.
@@ -52,12 +52,12 @@ pub enum Unhealthy {
     /// The server does not answer in time.
     #[error("The server at {0} did not answer within 10 seconds")]
     Timeout(String),
-    /// The server says something else.
+    /// The answer is not a success.
     #[error("Server health check failed with status: {status}\n{body}")]
     Status {
         /// The status of its answer.
         status: u16,
-        /// What else it said.
+        /// The body of its answer.
         body: String,
     },
 }
@@ -91,7 +91,7 @@ pub fn run(url: &str, root_certificates: &[PathBuf]) -> Result<(), Unhealthy> {
         .build()
         .map_err(|error| unreachable(&error))?;
     let answer = runtime.block_on(async { tokio::time::timeout(TIMEOUT, ask(&target, tls)).await });
-    // Looking up a name may still be running, and nobody waits for it.
+    // A name lookup may still be running; it is not waited for.
     runtime.shutdown_background();
     match answer {
         Err(_) => Err(Unhealthy::Timeout(address)),

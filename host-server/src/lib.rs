@@ -1,26 +1,36 @@
 //! `btdt-server`: configuration in, caches served over HTTP.
 //!
-//! [`arguments`] is what users type, [`config`] what they configure, [`tls`] what connections are
-//! encrypted with, [`logging`] what they read while it runs. [`server`] loads it all and ends it in
-//! good order, [`service`] answers requests, [`cleanup`] cleans, [`room`] and [`metered`] keep to the
-//! quotas, [`metrics`] counts. Nothing about caches is decided here.
+//! - [`arguments`] is what users type, [`config`] what they configure, [`logging`] what they read
+//!   while the server runs.
+//! - [`server`] loads everything and shuts it down. [`service`] is what all requests share, and
+//!   [`admission`] says how much of it each of them may use, and in which order.
+//! - [`http_server`] answers requests, [`tls`] encrypts connections.
+//! - [`caches`] opens the caches, [`quota`] and [`quota_objects`] bound their size, [`cleanup`]
+//!   cleans them.
+//! - [`reload`] takes over changed certificates and revocations, by [`reloadable`] values, and
+//!   complains with a [`log_throttle`]. [`metrics`] counts.
+//!
+//! Nothing about caches is decided here: that is for the core.
 
+mod admission;
 pub mod arguments;
 mod caches;
 mod cleanup;
-mod complaints;
 pub mod config;
 mod environment;
 pub mod health_check;
+mod http_server;
+mod log_throttle;
 pub mod logging;
-mod metered;
 mod metrics;
 mod printer;
-mod room;
+mod quota;
+mod quota_objects;
+mod reload;
+pub mod reloadable;
 mod server;
 mod service;
 pub mod tls;
-pub mod watched;
 
 pub use server::Server;
 
@@ -31,31 +41,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use tls::Tls;
 
-/// The variable with files of certificates to trust, separated by commas.
+/// The variable that lists files of certificates to trust, separated by commas.
 const TRUSTED_ROOTS: &str = "BTDT_TRUSTED_ROOT_CERTS";
 
-/// What the commands need of the server proper.
-pub trait Service {
-    /// Loads what [`start`](Service::start) would beyond configuration and TLS, such as keys, and
-    /// leaves nothing behind.
-    ///
-    /// # Errors
-    /// Why the server would not start.
-    fn check(&self, loaded: &Loaded) -> Result<(), String>;
-
-    /// Runs the server until it is told to stop. The log is set up; warnings are not logged yet.
-    ///
-    /// # Errors
-    /// Why the server did not start, or had to stop.
-    fn start(&self, loaded: &Loaded, tls: Option<Tls>) -> Result<(), String>;
-}
-
-/// Runs the command that these arguments ask for, the first of which is the program's own name,
-/// and gives the exit code.
+/// Runs the command that these arguments ask for, the first of which is the program's own name.
+/// Returns the exit code.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
-    service: &impl Service,
+    server: &Server,
 ) -> u8 {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
@@ -63,9 +57,9 @@ pub fn run(
     };
     let sources = Sources::new(variables);
     let done = match arguments.command {
-        None => start(&arguments.start, &sources, service),
-        Some(Command::Start(start_arguments)) => start(&start_arguments, &sources, service),
-        Some(Command::CheckConfig) => check_config(&sources, service),
+        None => start(&arguments.start, &sources, server),
+        Some(Command::Start(start_arguments)) => start(&start_arguments, &sources, server),
+        Some(Command::CheckConfig) => check_config(&sources, server),
         Some(Command::HealthCheck(arguments)) => check_health(arguments, &sources),
     };
     match done {
@@ -86,23 +80,19 @@ fn load(sources: &Sources) -> Result<(Loaded, Option<Tls>), String> {
     Ok((loaded, tls))
 }
 
-fn start(
-    arguments: &StartArguments,
-    sources: &Sources,
-    service: &impl Service,
-) -> Result<(), String> {
+fn start(arguments: &StartArguments, sources: &Sources, server: &Server) -> Result<(), String> {
     let (mut loaded, tls) = load(sources)?;
     if let Some(format) = arguments.log_format {
         loaded.config.log.format = format;
     }
     logging::init(&loaded.config.log).map_err(|error| error.to_string())?;
     config::create_cache_directories(&loaded.config)?;
-    service.start(&loaded, tls)
+    server.start(&loaded, tls)
 }
 
-fn check_config(sources: &Sources, service: &impl Service) -> Result<(), String> {
+fn check_config(sources: &Sources, server: &Server) -> Result<(), String> {
     let (loaded, _) = load(sources)?;
-    service.check(&loaded)?;
+    server.check(&loaded)?;
     for line in config::summary(&loaded) {
         printer::line(&line);
     }

@@ -1,8 +1,8 @@
 //! The log: lines for people, or JSON for programs, on standard output.
 //!
-//! Values come from requests, so a line must not be able to look like two, or a value like
-//! another field: in the text form all that is not plain is quoted and escaped here, whatever a
-//! caller passes; in the JSON form the encoding does that.
+//! Values come from requests, so a line must not look like two lines, or a value like another field.
+//! In the text form, everything that is not plain is quoted and escaped here, whatever the caller
+//! passes; in the JSON form, the encoding does that.
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use std::fmt::{self, Write as _};
@@ -28,7 +28,7 @@ pub fn init(config: &LogConfig) -> Result<(), tracing::subscriber::SetGlobalDefa
     tracing::subscriber::set_global_default(subscriber(config, colours, io::stdout))
 }
 
-/// What writes the log, each line with one call of the writer.
+/// A subscriber that writes each line with one call of the writer.
 pub fn subscriber<W>(
     config: &LogConfig,
     colours: bool,
@@ -54,7 +54,7 @@ where
     Box::new(Registry::default().with(layer.with_filter(filter(config.level))))
 }
 
-/// Libraries are less interesting than we are.
+/// Libraries log less than the server itself.
 fn filter(level: LogLevel) -> Targets {
     let (ours, theirs) = match level {
         LogLevel::Error => (LevelFilter::ERROR, LevelFilter::ERROR),
@@ -68,7 +68,7 @@ fn filter(level: LogLevel) -> Targets {
 
 /// `2026-01-31T12:00:00.123456Z INFO message field=value`
 struct PlainLines {
-    /// Whether the level stands out; only terminals can show that.
+    /// Whether the level is coloured, for terminals.
     colours: bool,
 }
 
@@ -129,11 +129,11 @@ impl Visitor<'_> {
         }
         self.result = if field.name() == "message" {
             // Not quoted: it is the program's own. A value in it still cannot break the line.
-            write!(self.writer, " {}", Escaped(text))
+            write!(self.writer, " {}", Escaped { text, quotes: false })
         } else if is_plain(text) {
             write!(self.writer, " {}={text}", field.name())
         } else {
-            write!(self.writer, " {}=\"{}\"", field.name(), Quoted(text))
+            write!(self.writer, " {}=\"{}\"", field.name(), Escaped { text, quotes: true })
         };
     }
 }
@@ -155,28 +155,16 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// A text in which nothing can begin a line, colour a terminal or turn the direction of text.
-struct Escaped<'a>(&'a str);
+struct Escaped<'a> {
+    text: &'a str,
+    /// Whether quotes and backslashes are escaped as well, for a value in quotes.
+    quotes: bool,
+}
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            if is_dangerous(character) {
-                write!(formatter, "{}", character.escape_default())?;
-            } else {
-                formatter.write_char(character)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The same, for between quotes.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            if is_dangerous(character) || matches!(character, '"' | '\\') {
+        for character in self.text.chars() {
+            if is_dangerous(character) || self.quotes && matches!(character, '"' | '\\') {
                 write!(formatter, "{}", character.escape_default())?;
             } else {
                 formatter.write_char(character)?;

@@ -31,8 +31,8 @@ struct LookupLabels {
     result: &'static str,
 }
 
-/// All counters of a server. Labels are names of the server's own: no value comes from a request
-/// that was not found to name a cache of this server.
+/// All counters of a server. Labels come from a bounded set: a name from a request becomes one only
+/// if it is that of a cache of this server.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -46,27 +46,27 @@ pub(crate) struct Metrics {
     entries: Family<CacheLabels, Gauge>,
     evictions: Family<CacheLabels, Counter>,
     cleanup_failures: Family<CacheLabels, Counter>,
-    /// Connections that are open.
-    pub connections: Gauge,
+    /// Open connections.
+    pub(crate) connections: Gauge,
     /// Connections that were refused because there were too many.
-    pub refused_connections: Counter,
-    /// Requests that are being answered.
-    pub running: Gauge,
-    /// Instances of the core that are at work.
-    pub instances: Gauge,
+    pub(crate) refused_connections: Counter,
+    /// Requests in progress.
+    pub(crate) running: Gauge,
+    /// Instances of the core at work.
+    pub(crate) instances: Gauge,
     /// Instances of the core that stopped unexpectedly.
-    pub traps: Counter,
+    pub(crate) traps: Counter,
 }
 
 /// What a cleanup found and did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cleaned {
     /// Entries that were removed.
-    pub evicted: u64,
+    pub(crate) evicted: u64,
     /// Entries that are left.
-    pub entries: u64,
+    pub(crate) entries: u64,
     /// Their stored size in bytes, what they share counted once.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 fn seconds() -> Histogram {
@@ -74,15 +74,8 @@ fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.0005, 4.0, 12))
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Metrics::new()
-    }
-}
-
 impl Metrics {
-    /// Everything at zero.
-    #[must_use]
+    /// All counters at zero.
     pub(crate) fn new() -> Self {
         let mut metrics = Metrics {
             registry: Registry::with_prefix("btdt"),
@@ -148,7 +141,7 @@ impl Metrics {
         registry.register("cleanup_failures", help, self.cleanup_failures.clone());
     }
 
-    /// Counts a request that was answered, and that took so long.
+    /// Counts a request that was answered, and how long it took.
     pub(crate) fn answered(&self, route: &str, method: &'static str, status: u16, took: Duration) {
         let route = route.to_owned();
         self.requests.get_or_create(&RequestLabels { route: route.clone(), method, status }).inc();
@@ -191,7 +184,6 @@ impl Metrics {
     }
 
     /// All of it as text.
-    #[must_use]
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.

@@ -1,25 +1,26 @@
-//! What the commands print; nothing else in the server prints. The log is elsewhere.
+//! What the commands print. Nothing else in the server prints, except the log.
 
 use btdt_host_runtime::log_lines::{self, escape};
 use std::io::{self, Write};
 
-/// A line of a result, on standard output. Whoever closes a pipe does not want the rest.
+/// A line of a result, on standard output. A closed pipe is ignored.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{}", escape(text));
 }
 
-/// Something that deserves attention, on standard error.
+/// A warning, on standard error.
 pub(crate) fn warning(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", log_lines::warning(text));
 }
 
-/// Why nothing came of it, on standard error; may have several lines.
+/// Why a command failed, on standard error. May have several lines.
 pub(crate) fn failure(text: &str) {
     let lines: Vec<String> = text.lines().map(escape).collect();
     let _ = writeln!(io::stderr().lock(), "Error: {}", lines.join("\n"));
 }
 
-/// What the argument parser has to say: help and version are results, the rest are errors.
+/// What the argument parser says: help and version are results, the rest are errors. Returns the
+/// exit code.
 pub(crate) fn usage(error: &clap::Error) -> u8 {
     let text = error.render().to_string();
     if error.use_stderr() {

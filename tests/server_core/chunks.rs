@@ -1,6 +1,6 @@
 //! Single chunks, and asking which are missing.
 
-use crate::support::{Call, Sent, Server, bytes, call, chunk, header, text};
+use crate::support::{Call, Server, bytes, call, chunk, header, text};
 use btdt_core::http_api::{Body, MAX_DIGESTS};
 use btdt_ports::{Digest, IoErrorKind, ObjectKind, Objects, SweepId, Timestamp};
 
@@ -122,6 +122,23 @@ fn a_chunk_that_is_asked_to_be_verified_is_sent_only_if_it_is_intact() {
 }
 
 #[test]
+fn a_chunk_that_is_reported_goes_only_if_it_is_damaged() {
+    let server = Server::new();
+    let (digest, stored) = chunk(b"content");
+    server.expect(201, &call("PUT", &url(digest)).bytes(stored.clone()));
+    server.report_damage("main", digest);
+    assert!(server.storage().stored(CHUNK, digest).is_some(), "it is intact");
+    let mut damaged = stored;
+    *damaged.last_mut().unwrap() ^= 1;
+    server.storage().replace_stored(CHUNK, digest, &damaged);
+    server.report_damage("other", digest);
+    assert!(server.storage().stored(CHUNK, digest).is_some(), "it is in another cache");
+    server.report_damage("main", digest);
+    assert!(server.storage().stored(CHUNK, digest).is_none());
+    server.report_damage("main", digest);
+}
+
+#[test]
 fn what_is_no_chunk_is_refused() {
     let server = Server::new();
     let (digest, stored) = chunk(b"content");
@@ -135,7 +152,6 @@ fn what_is_no_chunk_is_refused() {
     server.expect(413, &call("PUT", &url(large)).bytes(form));
     server.expect(413, &put.clone().header("content-length", "4300000").bytes(stored.clone()));
     server.expect(415, &put.clone().header("content-encoding", "gzip").bytes(stored.clone()));
-    server.expect(400, &Call { sent: Sent::Cut, ..put.clone() });
     for name in ["0", "missing2", &"G".repeat(64), &digest.to_hex().to_uppercase()] {
         for method in ["GET", "HEAD", "PUT"] {
             server.expect(400, &call(method, &format!("/api/caches/main/chunks/{name}")));

@@ -182,12 +182,16 @@ impl Server {
                 assert!(body.len() as u64 <= limit);
                 context.with_bytes(request, body)
             }
-            Answer::ReceiveChunk { objects, digest, limit } => {
-                let received = match &call.sent {
-                    Sent::Bytes(body) => receive_chunk(&objects, digest, limit, body),
-                    _ => Err(http_api::UploadFault::Interrupted),
+            Answer::ReceiveChunk { objects, digest, limit, created, existing } => {
+                let body = match &call.sent {
+                    Sent::Bytes(body) => body.as_slice(),
+                    _ => &[],
                 };
-                context.with_chunk(request, received)
+                match receive_chunk(&objects, digest, limit, body) {
+                    Ok(outcome) if outcome.new => created,
+                    Ok(_) => existing,
+                    Err(fault) => context.refuse_chunk(request, fault),
+                }
             }
             Answer::ReceiveArchive { objects, .. } => {
                 let (members, end) = match &call.sent {
@@ -202,6 +206,12 @@ impl Server {
         };
         self.check(request, &reply);
         reply
+    }
+
+    /// Acts as the host that found a chunk damaged while it sent it.
+    pub(crate) fn report_damage(&self, cache: &str, digest: Digest) {
+        let caches = OneCache(self.shelf.clone());
+        http_api::report_damage(cache, digest, &caches, &self.environment);
     }
 
     /// Expects that status for a request.

@@ -6,8 +6,7 @@ use super::capabilities::Host;
 use super::{Core, report_panics};
 use crate::http_api::answer::{Encoding, Lookup};
 use crate::http_api::request::Settings;
-use crate::http_api::{Answer, Body, Page, Request, Response, ServerContext, UploadFault};
-use btdt_ports::PutOutcome;
+use crate::http_api::{self, Answer, Body, Page, Request, Response, ServerContext, UploadFault};
 
 type HostContext = ServerContext<'static, Host, Host, Host>;
 
@@ -33,8 +32,10 @@ impl wit::Guest for Core {
             Answer::ReceiveBytes { limit, encoding } => {
                 wit::Answer::ReceiveBytes(wit::BytesUpload { limit, encoding: encoding.into() })
             }
-            Answer::ReceiveChunk { objects, digest, limit } => {
-                wit::Answer::ReceiveChunk(wit::ChunkUpload { objects, digest, limit })
+            Answer::ReceiveChunk { objects, digest, limit, created, existing } => {
+                let (created, existing) = (created.into(), existing.into());
+                let upload = wit::ChunkUpload { objects, digest, limit, created, existing };
+                wit::Answer::ReceiveChunk(upload)
             }
             Answer::ReceiveArchive { objects, encoding } => {
                 let encoding = encoding.into();
@@ -48,14 +49,13 @@ impl wit::Guest for Core {
         context(settings).with_bytes(&request.into(), &body).into()
     }
 
-    fn with_chunk(
+    fn refuse_chunk(
         request: wit::Request,
         settings: wit::Settings,
-        outcome: Result<wit::PutOutcome, wit::UploadFault>,
+        fault: wit::UploadFault,
     ) -> wit::Response {
         report_panics();
-        let outcome: Result<PutOutcome, UploadFault> = outcome.map_err(Into::into);
-        context(settings).with_chunk(&request.into(), outcome).into()
+        context(settings).refuse_chunk(&request.into(), fault.into()).into()
     }
 
     fn with_archive(
@@ -65,6 +65,11 @@ impl wit::Guest for Core {
     ) -> wit::Response {
         report_panics();
         context(settings).with_archive(&request.into(), archive).into()
+    }
+
+    fn report_damage(cache: String, digest: wit::Digest) {
+        report_panics();
+        http_api::report_damage(&cache, digest, &Host, &Host);
     }
 }
 
@@ -94,7 +99,6 @@ impl From<wit::UploadFault> for UploadFault {
             wit::UploadFault::Damaged(fault) => UploadFault::Damaged(fault),
             wit::UploadFault::TooLarge => UploadFault::TooLarge,
             wit::UploadFault::Storage(error) => UploadFault::Storage(error),
-            wit::UploadFault::Interrupted => UploadFault::Interrupted,
         }
     }
 }

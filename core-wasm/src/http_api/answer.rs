@@ -99,8 +99,6 @@ pub enum UploadFault {
     TooLarge,
     /// The cache did not take it.
     Storage(IoError),
-    /// Not all of it arrived.
-    Interrupted,
 }
 
 /// The response of a server with such caches and plans.
@@ -118,8 +116,8 @@ pub enum Answer<C: Caches, Plan> {
         /// How it arrives.
         encoding: Encoding,
     },
-    /// It receives the stored form of a chunk, keeps it if it is intact, and comes back with
-    /// `with_chunk`.
+    /// It receives the stored form of a chunk, keeps it if it is intact, and sends one of the two
+    /// responses. Only if it did not keep the chunk, it comes back with `refuse_chunk`.
     ReceiveChunk {
         /// Where it is kept.
         objects: C::Objects,
@@ -127,6 +125,10 @@ pub enum Answer<C: Caches, Plan> {
         digest: Digest,
         /// Largest raw content in bytes.
         limit: u64,
+        /// Sent if the cache did not have the chunk.
+        created: ResponseOf<C, Plan>,
+        /// Sent if it did.
+        existing: ResponseOf<C, Plan>,
     },
     /// It receives a tar stream and comes back with `with_archive`.
     ReceiveArchive {

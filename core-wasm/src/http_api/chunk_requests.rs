@@ -14,8 +14,8 @@ use crate::protocol;
 use crate::storage::collect;
 use btdt_ports::client::Error;
 use btdt_ports::{
-    Archives, Authority, Caches, Digest, LockMode, ObjectFault, ObjectKind, ObjectName, Objects,
-    OpenObjects, Operation, PutOutcome,
+    Archives, Authority, Caches, Digest, Environment, LockMode, ObjectFault, ObjectKind,
+    ObjectName, Objects, OpenObjects, Operation,
 };
 use std::collections::BTreeSet;
 
@@ -100,7 +100,11 @@ where
         Findings::of(&self.verdicts(token, &accesses)?).any()?;
         let (objects, _) = self.caches.find(cache).ok_or_else(Problem::no_cache)?;
         trace.cache = Some(cache.to_owned());
-        if verify && !self.is_intact(&objects, digest) {
+        if verify
+            && !drop_if_damaged(&objects, digest, self.environment)
+            // One that was set aside may be intact.
+            && objects.get(ObjectKind::Chunk, digest, u64::from(MAX_CHUNK)).is_err()
+        {
             return Err(no_chunk());
         }
         let (object, info) = match objects.open(ObjectKind::Chunk, &digest) {
@@ -135,26 +139,13 @@ where
         Ok(Answer::Respond(response))
     }
 
-    /// Whether there is an intact chunk. Removes a damaged one.
-    fn is_intact(&self, objects: &C::Objects, digest: Digest) -> bool {
-        let kind = ObjectKind::Chunk;
-        match objects.check(&[ObjectName { kind, digest, sweep: None }]).pop().flatten() {
-            None => return true,
-            Some(ObjectFault::Damaged(_)) => {
-                collect::drop_damaged(objects, kind, digest, self.environment);
-            }
-            Some(_) => {}
-        }
-        // One that was set aside may be intact.
-        objects.get(kind, digest, u64::from(MAX_CHUNK)).is_ok()
-    }
-
     /// Decides whether to receive a chunk.
     pub(super) fn begin_chunk(
         &self,
         request: &Request,
         cache: &str,
         digest: Option<Digest>,
+        trace: &mut Trace,
     ) -> Decision<C, P::Plan> {
         let token = access::token(request)?;
         let digest = digest.ok_or_else(no_digest)?;
@@ -168,30 +159,50 @@ where
             return Err(problem.with_header("accept-encoding", "identity"));
         }
         negotiation::require_length(request, MAX_STORED)?;
-        Ok(Answer::ReceiveChunk { objects, digest, limit: u64::from(MAX_CHUNK) })
+        trace.cache = Some(cache.to_owned());
+        Ok(Answer::ReceiveChunk {
+            objects,
+            digest,
+            limit: u64::from(MAX_CHUNK),
+            created: Response::new(201, Body::Empty),
+            existing: Response::new(204, Body::Empty),
+        })
     }
 
-    pub(super) fn put_chunk(
-        &self,
-        received: Result<PutOutcome, UploadFault>,
-        cache: &str,
-    ) -> Result<ResponseTo<C, P>, Problem> {
-        match received {
-            Ok(PutOutcome { new: true, .. }) => Ok(Response::new(201, Body::Empty)),
-            Ok(_) => Ok(Response::new(204, Body::Empty)),
-            Err(UploadFault::TooLarge | UploadFault::Damaged(ObjectFault::TooLarge)) => {
-                Err(negotiation::too_large(MAX_STORED))
+    /// Why a chunk that was received is not kept.
+    pub(super) fn refused_chunk(&self, fault: UploadFault, cache: &str) -> Problem {
+        match fault {
+            UploadFault::TooLarge | UploadFault::Damaged(ObjectFault::TooLarge) => {
+                negotiation::too_large(MAX_STORED)
             }
-            Err(UploadFault::Damaged(fault)) => {
-                let detail = format!("This is not the stored form of that chunk: {fault}.");
-                Err(Problem::new(422, detail))
+            UploadFault::Damaged(fault) => {
+                Problem::new(422, format!("This is not the stored form of that chunk: {fault}."))
             }
-            Err(UploadFault::Storage(error)) => Err(self.failed(cache, &Error::writing(error))),
-            Err(UploadFault::Interrupted) => {
-                Err(Problem::bad_request("The chunk did not arrive completely."))
-            }
+            UploadFault::Storage(error) => self.failed(cache, &Error::writing(error)),
         }
     }
+}
+
+/// Removes a chunk that the host found damaged while it sent an archive, if it really is.
+pub fn report_damage<C: Caches>(
+    cache: &str,
+    digest: Digest,
+    caches: &C,
+    environment: &dyn Environment,
+) {
+    if let Some((objects, _)) = caches.find(cache) {
+        drop_if_damaged(&objects, digest, environment);
+    }
+}
+
+/// Reads a live chunk, and removes it if it is damaged. Whether it is there and intact.
+fn drop_if_damaged<O: Objects>(objects: &O, digest: Digest, environment: &dyn Environment) -> bool {
+    let kind = ObjectKind::Chunk;
+    let fault = objects.check(&[ObjectName { kind, digest, sweep: None }]).pop().flatten();
+    if let Some(ObjectFault::Damaged(_)) = fault {
+        collect::drop_damaged(objects, kind, digest, environment);
+    }
+    fault.is_none()
 }
 
 /// The response with the requested part of a chunk.

@@ -26,7 +26,7 @@ mod upload;
 mod url;
 
 pub use answer::{Answer, Body, Encoding, Lookup, Page, Response, ResponseOf, UploadFault};
-pub use chunk_requests::MAX_DIGESTS;
+pub use chunk_requests::{MAX_DIGESTS, report_damage};
 pub use context::ServerContext;
 pub use entry_requests::{DEFAULT_PAGE, MAX_PAGE};
 pub use problem::MAX_LISTED;
@@ -34,7 +34,7 @@ pub use request::{Request, Settings};
 pub use route::{ROUTES, RouteInfo};
 pub use url::{MAX_KEYS, MAX_LABELS, MAX_PREFIXES};
 
-use btdt_ports::{ArchiveReader, Archives, Authority, Caches, Objects, PutOutcome};
+use btdt_ports::{ArchiveReader, Archives, Authority, Caches, Objects};
 use context::{Decision, ResponseTo};
 use problem::Problem;
 use route::{Method, Route, Target};
@@ -51,6 +51,11 @@ where
         let mut trace = Trace { route: "none", ..Trace::default() };
         match self.answer(request, &mut trace) {
             Ok(Answer::Respond(response)) => Answer::Respond(trace.complete(request, Ok(response))),
+            Ok(Answer::ReceiveChunk { objects, digest, limit, created, existing }) => {
+                let created = trace.clone().complete(request, Ok(created));
+                let existing = trace.complete(request, Ok(existing));
+                Answer::ReceiveChunk { objects, digest, limit, created, existing }
+            }
             Ok(receive) => receive,
             Err(problem) => Answer::Respond(trace.complete(request, Err(problem))),
         }
@@ -65,14 +70,10 @@ where
         })
     }
 
-    /// Responds to a request after [`Answer::ReceiveChunk`].
-    pub fn with_chunk(
-        &self,
-        request: &Request,
-        received: Result<PutOutcome, UploadFault>,
-    ) -> ResponseOf<C, P::Plan> {
+    /// Responds to a request after [`Answer::ReceiveChunk`] if the chunk was not kept.
+    pub fn refuse_chunk(&self, request: &Request, fault: UploadFault) -> ResponseOf<C, P::Plan> {
         self.receive(request, |route| match route.target {
-            Target::Chunk(_) => self.put_chunk(received, &route.cache),
+            Target::Chunk(_) => Err(self.refused_chunk(fault, &route.cache)),
             _ => Err(Problem::internal()),
         })
     }
@@ -104,7 +105,9 @@ where
             (Target::Chunk(digest), Method::Get | Method::Head) => {
                 self.get_chunk(request, method, &cache, digest, trace)
             }
-            (Target::Chunk(digest), Method::Put) => self.begin_chunk(request, &cache, digest),
+            (Target::Chunk(digest), Method::Put) => {
+                self.begin_chunk(request, &cache, digest, trace)
+            }
             (Target::List, Method::Get | Method::Head) => self.list(request, &cache, trace),
             (Target::Record(key), Method::Get | Method::Head) => {
                 self.show(request, &cache, key, trace)

@@ -7,7 +7,7 @@ use super::route::Method;
 use crate::protocol;
 
 /// Collects what metrics and logs record about a request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     pub(super) route: &'static str,
     pub(super) cache: Option<String>,

@@ -1,12 +1,12 @@
-//! What a server asks of the core, with what its answers stand for.
+//! What a server asks of the core, with the resources in its answers resolved.
 
 use super::bindings::server as wit;
 use super::host_services::{Opened, SharedObjects};
 use super::instance_state::HostState;
 use super::memory_budget::Share;
 use super::session::{CoreError, Session, trap};
-use crate::archive::{TarArchive, TarPlan};
-use btdt_ports::{Digest, IoError, ObjectFault, PutOutcome};
+use crate::archive::{Compression, TarArchive, TarPlan};
+use btdt_ports::{Digest, IoError, ObjectFault};
 use wasmtime::Store;
 
 pub use wit::{Encoding, Lookup, Page, Request, Settings};
@@ -30,7 +30,7 @@ pub enum Body {
     Archive {
         /// What is in it.
         plan: TarPlan,
-        /// How it is to be compressed.
+        /// How to compress it.
         encoding: Encoding,
         /// The memory of the plan, to be kept as long as the plan.
         memory: Share,
@@ -45,11 +45,11 @@ pub struct Response {
     pub status: u16,
     /// Names and values, without those that belong to the connection.
     pub headers: Vec<(String, String)>,
-    /// The body; left out for `HEAD`.
+    /// The body; not sent for `HEAD`.
     pub body: Body,
-    /// What kind of request it was: one of a few names.
+    /// The kind of request: one of a few names.
     pub route: String,
-    /// The cache that was asked, once the token was found to allow it.
+    /// The name of the cache, once the token was found to allow the request.
     pub cache: Option<String>,
     /// For requests that look for an entry.
     pub lookup: Option<Lookup>,
@@ -58,23 +58,17 @@ pub struct Response {
 /// What the host does next.
 pub enum Answer {
     /// Sends this.
-    Respond(Response),
+    Respond(Box<Response>),
     /// Receives a small body, and comes back with [`Session::with_bytes`].
     ReceiveBytes {
-        /// Most bytes, decompressed.
+        /// Largest size in bytes, decompressed.
         limit: u64,
         /// How it arrives.
         encoding: Encoding,
     },
-    /// Receives the stored form of a chunk, and comes back with [`Session::with_chunk`].
-    ReceiveChunk {
-        /// Where it is kept.
-        objects: SharedObjects,
-        /// SHA-256 of the raw content.
-        digest: Digest,
-        /// Largest raw content in bytes.
-        limit: u64,
-    },
+    /// Receives the stored form of a chunk, and sends one of its two responses; comes back with
+    /// [`Session::refuse_chunk`] only if the chunk was not kept.
+    ReceiveChunk(Box<ChunkUpload>),
     /// Receives a tar stream, and comes back with [`Session::with_archive`].
     ReceiveArchive {
         /// Where its chunks are kept.
@@ -82,6 +76,20 @@ pub enum Answer {
         /// How it arrives.
         encoding: Encoding,
     },
+}
+
+/// The stored form of a chunk to be received.
+pub struct ChunkUpload {
+    /// Where it is kept.
+    pub objects: SharedObjects,
+    /// SHA-256 of the raw content.
+    pub digest: Digest,
+    /// Largest raw content in bytes.
+    pub limit: u64,
+    /// The response if the cache did not have the chunk.
+    pub created: Response,
+    /// The response if it did.
+    pub existing: Response,
 }
 
 /// Why a chunk was not kept.
@@ -93,8 +101,6 @@ pub enum UploadFault {
     TooLarge,
     /// It could not be written.
     Storage(IoError),
-    /// The sender stopped, was too slow, or the connection broke.
-    Interrupted,
 }
 
 impl Session {
@@ -109,7 +115,7 @@ impl Session {
         answer.map_err(|error| self.stopped(error))
     }
 
-    /// The response to a request, once a small body is there.
+    /// The response to a request, once a small body has been received.
     ///
     /// # Errors
     /// [`CoreError::Trap`], [`CoreError::Memory`].
@@ -124,23 +130,22 @@ impl Session {
         self.response(response)
     }
 
-    /// The response to a request, once a chunk is kept or not.
+    /// The response to a chunk that was not kept.
     ///
     /// # Errors
     /// [`CoreError::Trap`], [`CoreError::Memory`].
-    pub fn with_chunk(
+    pub fn refuse_chunk(
         mut self,
         request: &Request,
         settings: Settings,
-        outcome: Result<PutOutcome, UploadFault>,
+        fault: UploadFault,
     ) -> Result<Response, CoreError> {
-        let outcome = outcome.map_err(Into::into);
         let server = self.core.btdt_cache_server();
-        let response = server.call_with_chunk(&mut self.store, request, settings, outcome);
+        let response = server.call_refuse_chunk(&mut self.store, request, settings, fault.into());
         self.response(response)
     }
 
-    /// Receives an archive, and the response to the request.
+    /// Reads an archive to its end; the response to the request.
     ///
     /// # Errors
     /// [`CoreError::Trap`], [`CoreError::Memory`].
@@ -157,6 +162,16 @@ impl Session {
         self.response(response)
     }
 
+    /// Has the core check a chunk that turned out to be damaged, and delete it if it really is.
+    ///
+    /// # Errors
+    /// [`CoreError::Trap`], [`CoreError::Memory`].
+    pub fn report_damage(mut self, cache: &str, digest: Digest) -> Result<(), CoreError> {
+        let server = self.core.btdt_cache_server();
+        let done = server.call_report_damage(&mut self.store, cache, digest);
+        done.map_err(|error| self.stopped(error))
+    }
+
     fn response(
         mut self,
         response: wasmtime::Result<wit::Response>,
@@ -165,11 +180,21 @@ impl Session {
         response.map_err(|error| self.stopped(error))
     }
 
-    /// Why it trapped: a lack of memory shows in many ways.
+    /// Why it trapped: a lack of memory has many symptoms.
     fn stopped(&self, error: wasmtime::Error) -> CoreError {
         match self.store.data().limiter.refused {
             Some(fault) => CoreError::Memory(fault),
             None => trap(error),
+        }
+    }
+}
+
+impl From<Encoding> for Compression {
+    fn from(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Identity => Compression::None,
+            Encoding::Gzip => Compression::Gzip,
+            Encoding::Zstd => Compression::Zstd,
         }
     }
 }
@@ -180,7 +205,6 @@ impl From<UploadFault> for wit::UploadFault {
             UploadFault::Damaged(fault) => Self::Damaged(fault),
             UploadFault::TooLarge => Self::TooLarge,
             UploadFault::Storage(error) => Self::Storage(error),
-            UploadFault::Interrupted => Self::Interrupted,
         }
     }
 }
@@ -188,13 +212,19 @@ impl From<UploadFault> for wit::UploadFault {
 fn answered(store: &mut Store<HostState>, answer: wit::Answer) -> wasmtime::Result<Answer> {
     let table = &mut store.data_mut().table;
     Ok(match answer {
-        wit::Answer::Respond(response) => Answer::Respond(responded(store, response)?),
+        wit::Answer::Respond(response) => Answer::Respond(Box::new(responded(store, response)?)),
         wit::Answer::ReceiveBytes(wit::BytesUpload { limit, encoding }) => {
             Answer::ReceiveBytes { limit, encoding }
         }
-        wit::Answer::ReceiveChunk(wit::ChunkUpload { objects, digest, limit }) => {
-            let objects = table.delete(objects)?;
-            Answer::ReceiveChunk { objects, digest, limit }
+        wit::Answer::ReceiveChunk(upload) => {
+            let wit::ChunkUpload { objects, digest, limit, created, existing } = upload;
+            Answer::ReceiveChunk(Box::new(ChunkUpload {
+                objects: table.delete(objects)?,
+                digest,
+                limit,
+                created: responded(store, created)?,
+                existing: responded(store, existing)?,
+            }))
         }
         wit::Answer::ReceiveArchive(wit::ArchiveUpload { objects, encoding }) => {
             Answer::ReceiveArchive { objects: table.delete(objects)?, encoding }

@@ -1,7 +1,6 @@
 //! What the native server and the WASI server have in common apart from their configuration: what
 //! they answer when the core cannot.
 
-pub mod damage;
 pub mod pages;
 mod refusal;
 

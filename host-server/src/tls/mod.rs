@@ -1,12 +1,15 @@
-//! Certificates: from files to what rustls serves with, and again when the files change.
+//! Certificates: read from files for rustls, and again when the files change.
 //!
-//! Connections that are open keep what they began with; new ones get the new certificate.
+//! Open connections keep the certificate that they began with; new ones get the new one.
 
+mod certificate_error;
 mod pem;
 mod pkcs12;
 
+pub use certificate_error::CertificateError;
+
 use crate::config::TlsConfig;
-use crate::watched::{Change, WatchError, Watched};
+use crate::reloadable::{Change, ReloadError, Reloadable};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,79 +19,33 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Certificates and keys are smaller by far.
+/// Certificates and keys are much smaller.
 const MAX_FILE_SIZE: u64 = 4 << 20;
 
-/// Why files give no certificate. The paths are in the message, nothing of their content is.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateError {
-    /// A file has no certificate in it.
-    #[error("{} has no certificate in PEM form (\"-----BEGIN CERTIFICATE-----\")", .0.display())]
-    NoCertificate(PathBuf),
-    /// A file has no private key in it.
-    #[error(
-        "{} has no private key in PEM form (PKCS#8, PKCS#1 or SEC1, not encrypted)",
-        .0.display()
-    )]
-    NoPrivateKey(PathBuf),
-    /// A file is not what it should be.
-    #[error("{} is damaged: {reason}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What was found.
-        reason: String,
-    },
-    /// The password of a keystore is wrong, or its checksum is.
-    #[error(
-        "{} cannot be opened with this password (tls_keystore_password); or it is damaged",
-        .0.display()
-    )]
-    WrongPassword(PathBuf),
-    /// A keystore does not have exactly one key with a certificate.
-    #[error("{} has {found}; exactly one private key and its certificate are needed", path.display())]
-    WrongContent {
-        /// The file.
-        path: PathBuf,
-        /// What is in it.
-        found: String,
-    },
-    /// Certificate and key do not belong together.
-    #[error("the private key does not belong to the certificate ({})", .0.display())]
-    Mismatch(PathBuf),
-    /// The kind of key is not supported.
-    #[error("the private key in {} cannot be used: {reason}", path.display())]
-    UnusableKey {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: String,
-    },
-}
-
 /// Why there is no TLS.
-pub type TlsError = WatchError<CertificateError>;
+pub type TlsError = ReloadError<CertificateError>;
 
 /// TLS for a server, with a certificate that can be replaced while it runs.
 pub struct Tls {
     config: Arc<ServerConfig>,
-    certificate: Arc<WatchedCertificate>,
+    certificate: Arc<ReloadableCertificate>,
 }
 
-struct WatchedCertificate(Watched<CertifiedKey, CertificateError>);
+struct ReloadableCertificate(Reloadable<CertifiedKey, CertificateError>);
 
 impl Tls {
     /// Reads certificate and key.
     ///
     /// # Errors
-    /// See [`CertificateError`].
+    /// See [`ReloadError`] and [`CertificateError`].
     pub fn load(config: &TlsConfig) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let certificate = Arc::new(WatchedCertificate(watch(config, Arc::clone(&provider))?));
+        let certificate =
+            Arc::new(ReloadableCertificate(load_certificate(config, Arc::clone(&provider))?));
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| {
-                WatchError::Invalid(CertificateError::UnusableKey {
+                ReloadError::Invalid(CertificateError::UnusableKey {
                     path: PathBuf::new(),
                     reason: error.to_string(),
                 })
@@ -99,13 +56,13 @@ impl Tls {
         Ok(Tls { config: Arc::new(server), certificate })
     }
 
-    /// What to accept connections with.
+    /// The configuration to accept connections with.
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
     }
 
-    /// Looks whether the files have changed; to be called every few seconds.
+    /// Takes over the certificate if the files have changed; to be called every few seconds.
     ///
     /// # Errors
     /// What is wrong with the new files. The old certificate stays in use.
@@ -113,33 +70,33 @@ impl Tls {
         self.certificate.0.check()
     }
 
-    /// Whether the certificate in use is that of the files as they were at the last look.
+    /// Whether the certificate in use is that of the files at the last check.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.certificate.0.is_current()
     }
 }
 
-impl fmt::Debug for WatchedCertificate {
+impl fmt::Debug for ReloadableCertificate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("WatchedCertificate")
+        formatter.write_str("ReloadableCertificate")
     }
 }
 
-impl ResolvesServerCert for WatchedCertificate {
+impl ResolvesServerCert for ReloadableCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.current())
     }
 }
 
-fn watch(
+fn load_certificate(
     config: &TlsConfig,
     provider: Arc<CryptoProvider>,
-) -> Result<Watched<CertifiedKey, CertificateError>, TlsError> {
+) -> Result<Reloadable<CertifiedKey, CertificateError>, TlsError> {
     match config.clone() {
         TlsConfig::Pem { certificate, private_key } => {
             let paths = vec![certificate.clone(), private_key.clone()];
-            Watched::load(paths, MAX_FILE_SIZE, move |contents| {
+            Reloadable::load(paths, MAX_FILE_SIZE, move |contents| {
                 let [chain, key] = contents else { return Err(missing(&certificate)) };
                 let chain = pem::certificates(chain, &certificate)?;
                 let key = pem::private_key(key, &private_key)?;
@@ -148,7 +105,7 @@ fn watch(
         }
         TlsConfig::Pkcs12 { keystore, password } => {
             let paths = vec![keystore.clone()];
-            Watched::load(paths, MAX_FILE_SIZE, move |contents| {
+            Reloadable::load(paths, MAX_FILE_SIZE, move |contents| {
                 let [content] = contents else { return Err(missing(&keystore)) };
                 let (chain, key) = pkcs12::open(content, password.expose(), &keystore)?;
                 certify(chain, key, &keystore, &provider)

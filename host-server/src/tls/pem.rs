@@ -1,6 +1,6 @@
 //! PEM files, as cert-manager and others write them.
 
-use super::CertificateError;
+use super::certificate_error::CertificateError;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::Path;

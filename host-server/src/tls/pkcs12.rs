@@ -1,15 +1,15 @@
 //! PKCS#12 keystores, old (RC2, 3DES) and new (AES).
 
-use super::CertificateError;
+use super::certificate_error::CertificateError;
 use p12_keystore::error::Error;
 use p12_keystore::{CertificateBag, Pkcs12Archive, PrivateKeyBag};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::path::Path;
 
-/// Longer chains do not exist; it ends those that go round in circles.
+/// Longest chain. No real one is longer, and it ends those that go round in circles.
 const MAX_CHAIN: usize = 16;
 
-/// The private key of a keystore, and its certificate with those that lead to its root.
+/// The private key of a keystore, and the chain from its certificate to the root.
 pub(super) fn open(
     content: &[u8],
     password: &str,
@@ -37,7 +37,7 @@ fn wrong_content(path: &Path, found: String) -> CertificateError {
     CertificateError::WrongContent { path: path.to_owned(), found }
 }
 
-/// The certificate that carries the key's id; if only one is there, it is that one.
+/// The certificate with the id of the key, or the only one.
 fn own_certificate<'a>(
     key: &PrivateKeyBag,
     certificates: &'a [CertificateBag],
@@ -52,7 +52,7 @@ fn own_certificate<'a>(
     })
 }
 
-/// The certificate, and those of the issuers above it as far as they are there.
+/// The certificate and those of its issuers, as far as the keystore has them.
 fn chain(own: &CertificateBag, certificates: &[CertificateBag]) -> Vec<CertificateDer<'static>> {
     let mut chain = vec![&own.cert];
     while let Some(last) = chain.last().filter(|last| last.subject() != last.issuer()) {

@@ -109,7 +109,7 @@ fn keystore(authority: &Authority, password: &str, more: &[&str]) -> TlsConfig {
 
 fn invalid(config: &TlsConfig) -> CertificateError {
     match Tls::load(config) {
-        Err(WatchError::Invalid(error)) => error,
+        Err(ReloadError::Invalid(error)) => error,
         Err(error) => panic!("{error}"),
         Ok(_) => panic!("{config:?} was accepted"),
     }
@@ -181,7 +181,7 @@ fn pem_files_that_are_wrong() {
     assert_eq!(invalid(&config), CertificateError::NoCertificate(certificate.clone()));
     fs::remove_file(&certificate).unwrap();
     assert!(
-        matches!(Tls::load(&config), Err(WatchError::Unreadable { path, .. }) if path == certificate)
+        matches!(Tls::load(&config), Err(ReloadError::Unreadable { path, .. }) if path == certificate)
     );
 }
 
@@ -256,7 +256,7 @@ fn a_new_certificate_is_used_without_a_break() {
     fs::write(&certificate, old).unwrap();
     let error = tls.check().unwrap_err();
     assert!(
-        matches!(error, WatchError::Invalid(CertificateError::Mismatch(path)) if path == private_key)
+        matches!(error, ReloadError::Invalid(CertificateError::Mismatch(path)) if path == private_key)
     );
     assert_eq!(authority.handshake(&tls), second, "the old one stays");
     fs::write(&certificate, new).unwrap();

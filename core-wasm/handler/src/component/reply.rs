@@ -4,7 +4,7 @@ use super::bindings::wasi::io::streams::{OutputStream, StreamError};
 use super::bindings::{core, http, service};
 use super::{fault_texts, stderr_log};
 use btdt_host_runtime::server_common::{REQUEST_ID, Refusal};
-use service::{ArchivePlan, DamagedChunk, StoredCodec, TransferFault};
+use service::{ArchivePlan, StoredCodec, TransferFault};
 use std::borrow::Cow;
 
 /// An answer.
@@ -27,12 +27,6 @@ pub(super) enum Content {
     Archive(ArchivePlan, StoredCodec),
 }
 
-/// The answer that contained a damaged chunk.
-pub(super) struct Sent {
-    pub(super) cache: Option<String>,
-    pub(super) headers: Vec<(String, String)>,
-}
-
 impl Reply {
     /// A reply that explains why the core did not answer.
     pub(super) fn refusal(refusal: Refusal, id: &str, is_head: bool) -> Self {
@@ -48,14 +42,9 @@ impl Reply {
         }
     }
 
-    /// Sends it. `on_damage` is called with a chunk that cannot be used, before the client can see
-    /// that the answer is incomplete.
-    pub(super) fn send(
-        self,
-        out: http::ResponseOutparam,
-        id: &str,
-        on_damage: impl FnOnce(&Sent, DamagedChunk),
-    ) {
+    /// Sends it. A damaged chunk is reported to the core before the client can see that the answer
+    /// is incomplete.
+    pub(super) fn send(self, out: http::ResponseOutparam, id: &str) {
         let Reply { status, headers, content, length, cache } = self;
         let response = http::OutgoingResponse::new(fields(&headers, length, id));
         if response.set_status_code(status).is_err() {
@@ -90,8 +79,8 @@ impl Reply {
             Err(fault) => {
                 let why = fault_texts::of_transfer(&fault);
                 stderr_log::failed_request(id, "the answer could not be completed", &why);
-                if let TransferFault::Chunk(damaged) = fault {
-                    on_damage(&Sent { cache, headers }, damaged);
+                if let (TransferFault::Chunk(damaged), Some(cache)) = (fault, &cache) {
+                    core::report_damage(cache, damaged.digest);
                 }
             }
         }

@@ -2,12 +2,12 @@
 
 use super::bindings::wasi::io::streams::InputStream;
 use super::bindings::{core, http, service};
-use super::reply::{Content, Reply, Sent};
+use super::reply::{Content, Reply};
 use super::{fault_texts, setup, stderr_log};
 use crate::request_head::Head;
-use btdt_host_runtime::server_common::{Refusal, damage, pages};
+use btdt_host_runtime::server_common::{Refusal, pages};
 use btdt_server_config::Config;
-use service::{DamagedChunk, StoredCodec, TransferFault};
+use service::{StoredCodec, TransferFault};
 
 /// A request that is being answered.
 struct ActiveRequest {
@@ -28,7 +28,7 @@ pub(super) fn answer(request: &http::IncomingRequest, out: http::ResponseOutpara
     let is_head = matches!(request.method(), http::Method::Head);
     let Some(config) = setup::config() else {
         stderr_log::failed_request(&id, "it cannot be answered", "the configuration is wrong");
-        return Reply::refusal(Refusal::Broken, &id, is_head).send(out, &id, |_, _| ());
+        return Reply::refusal(Refusal::Broken, &id, is_head).send(out, &id);
     };
     let head = Head::new(
         request.path_with_query().as_deref().unwrap_or_default(),
@@ -36,12 +36,12 @@ pub(super) fn answer(request: &http::IncomingRequest, out: http::ResponseOutpara
         &id,
     );
     if head.size > config.limits.max_header_size {
-        return Reply::refusal(Refusal::Head, &id, is_head).send(out, &id, |_, _| ());
+        return Reply::refusal(Refusal::Head, &id, is_head).send(out, &id);
     }
     let active = ActiveRequest::new(id, request.method(), head, config);
     let replied = active.run(request);
     let reply = replied.unwrap_or_else(|refusal| Reply::refusal(refusal, &active.id, is_head));
-    reply.send(out, &active.id, |cache, damaged| active.drop_chunk(cache, damaged));
+    reply.send(out, &active.id);
 }
 
 impl ActiveRequest {
@@ -95,16 +95,16 @@ impl ActiveRequest {
         body: &Body,
         upload: core::ChunkUpload,
     ) -> Result<core::Response, Refusal> {
-        let core::ChunkUpload { objects, digest, limit } = upload;
+        let core::ChunkUpload { objects, digest, limit, created, existing } = upload;
         let kept = service::receive_chunk(body.stream()?, &objects, digest, limit);
-        let outcome = match kept {
-            Ok(outcome) => Ok(outcome),
-            Err(TransferFault::TooLarge) => Err(core::UploadFault::TooLarge),
-            Err(TransferFault::Object(fault)) => Err(core::UploadFault::Damaged(fault)),
-            Err(TransferFault::Storage(error)) => Err(core::UploadFault::Storage(error)),
+        let fault = match kept {
+            Ok(outcome) => return Ok(if outcome.new { created } else { existing }),
+            Err(TransferFault::TooLarge) => core::UploadFault::TooLarge,
+            Err(TransferFault::Object(fault)) => core::UploadFault::Damaged(fault),
+            Err(TransferFault::Storage(error)) => core::UploadFault::Storage(error),
             Err(fault) => return Err(self.refused(fault)),
         };
-        Ok(core::with_chunk(&self.request, self.settings, outcome))
+        Ok(core::refuse_chunk(&self.request, self.settings, fault))
     }
 
     fn receive_archive(
@@ -192,24 +192,6 @@ impl ActiveRequest {
             length,
             cache: response.cache,
         })
-    }
-
-    /// Has the core check a chunk of an entry that is being sent, and remove it if it is damaged.
-    fn drop_chunk(&self, sent: &Sent, damaged: DamagedChunk) {
-        let header = |wanted: &str| {
-            let found = sent.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-            found.map(|(_, value)| value.as_bytes())
-        };
-        let (path, query) = damage::check_request(
-            sent.cache.as_deref().unwrap_or_default(),
-            &damaged.digest,
-            header("btdt-cache-key").unwrap_or_default(),
-            header("btdt-cache-key-encoding").is_some(),
-        );
-        let headers = self.request.headers.clone();
-        let request =
-            core::Request { method: "HEAD".to_owned(), path, query: Some(query), headers };
-        core::handle(&request, self.settings);
     }
 }
 

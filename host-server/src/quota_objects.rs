@@ -1,6 +1,6 @@
-//! Objects of a cache with a quota: what the core writes counts as well.
+//! Objects of a cache that count what the core writes towards the quota.
 
-use crate::room::{Reservation, Room};
+use crate::quota::Quota;
 use btdt_host_runtime::chunk_io::{Sink, Source, StoredForms, StoredObject, StoredPutError};
 use btdt_host_runtime::codec::{Codec, max_stored_size};
 use btdt_ports::{
@@ -10,29 +10,28 @@ use btdt_ports::{
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-/// Objects of which those that the core writes itself, the manifests, are kept to the quota here.
-/// Chunks pass the core by: who receives them reserves room for them before they come.
-pub(crate) struct Metered<S> {
+/// Keeps what the core writes itself, the manifests, within the quota. Chunks do not pass through
+/// the core: room for them is reserved where they are received.
+pub(crate) struct QuotaObjects<S> {
     storage: S,
-    room: Arc<Room>,
+    quota: Arc<Quota>,
 }
 
-impl<S: Objects> Metered<S> {
-    /// The objects of `storage`, which have so much room.
-    pub(crate) fn new(storage: S, room: Arc<Room>) -> Self {
-        Metered { storage, room }
+impl<S: Objects> QuotaObjects<S> {
+    pub(crate) fn new(storage: S, quota: Arc<Quota>) -> Self {
+        QuotaObjects { storage, quota }
     }
 }
 
-impl<S: Objects<Sink = Sink, Source = Source>> Objects for Metered<S> {
+impl<S: Objects<Sink = Sink, Source = Source>> Objects for QuotaObjects<S> {
     type Sink = Sink;
     type Source = Source;
 
     fn put(&self, kind: ObjectKind, raw: &[u8]) -> Result<PutOutcome, IoError> {
-        // How large its stored form is, is known only afterwards.
-        let reserved = self.room.hold(max_stored_size(raw.len() as u64));
+        // The size of its stored form is known only afterwards.
+        let reserved = self.quota.reserve(max_stored_size(raw.len() as u64));
         if reserved.is_none() {
-            // What is there already takes no room: an entry gets another key even in a full cache.
+            // An object that is there takes no room: an entry gets another key even in a full cache.
             let digest = Digest::new(Sha256::digest(raw).into());
             if !self.storage.missing(kind, &[digest])?.is_empty() {
                 return Err(IoError::new(IoErrorKind::NoSpace));
@@ -40,7 +39,10 @@ impl<S: Objects<Sink = Sink, Source = Source>> Objects for Metered<S> {
         }
         let outcome = self.storage.put(kind, raw)?;
         let used = if outcome.new { outcome.stored_size } else { 0 };
-        self.room.use_room(reserved.map_or(0, Reservation::release), used);
+        match reserved {
+            Some(reservation) => reservation.used(used),
+            None => self.quota.used_unreserved(used),
+        }
         Ok(outcome)
     }
 
@@ -102,7 +104,7 @@ impl<S: Objects<Sink = Sink, Source = Source>> Objects for Metered<S> {
     }
 }
 
-impl<S: StoredForms> StoredForms for Metered<S> {
+impl<S: StoredForms> StoredForms for QuotaObjects<S> {
     fn open_stored(
         &self,
         kind: ObjectKind,

@@ -1,7 +1,8 @@
 //! Accepts connections and serves them until the server ends.
 
-use super::timed::{Activity, Timed, Times};
-use super::{Service, exchange};
+use super::io_timeouts::{Activity, TimedStream, Timeouts};
+use super::request_handler;
+use crate::service::Service;
 use crate::tls::Tls;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -13,39 +14,34 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_rustls::TlsAcceptor;
 
-/// Headers of one request.
+/// Most headers of one request.
 const MAX_HEADERS: usize = 100;
 
-/// Least buffer for the head of a request that the HTTP library takes, in bytes.
+/// Smallest buffer for the head of a request that the HTTP library accepts, in bytes.
 const LEAST_BUFFER: usize = 8192;
 
 /// How long to wait when no connection can be accepted, for example because there are too many
 /// open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the connections of all addresses.
+/// Serves the connections of all listeners.
 pub(crate) struct Acceptor {
     service: Arc<Service>,
     tls: Option<Arc<Tls>>,
-    connections: Arc<Semaphore>,
-    most: u32,
     stop: watch::Receiver<bool>,
 }
 
 impl Acceptor {
     /// An acceptor that stops when `stop` becomes true.
-    #[must_use]
     pub(crate) fn new(
         service: Arc<Service>,
         tls: Option<Arc<Tls>>,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let most = service.limits.max_connections;
-        let connections = Arc::new(Semaphore::new(most as usize));
-        Acceptor { service, tls, connections, most, stop }
+        Acceptor { service, tls, stop }
     }
 
     /// Accepts connections until the server stops.
@@ -59,7 +55,7 @@ impl Acceptor {
             match accepted {
                 Ok((stream, peer)) => self.begin(stream, peer),
                 Err(error) => {
-                    // A peer that has gone already is not worth a word.
+                    // A peer that has gone already is not worth a line in the log.
                     if error.kind() != io::ErrorKind::ConnectionAborted {
                         tracing::warn!(%error, "Could not accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -70,7 +66,7 @@ impl Acceptor {
     }
 
     fn begin(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() else {
+        let Some(permit) = self.service.admission.connection() else {
             self.service.metrics.refused_connections.inc();
             tracing::debug!(%peer, "Refused a connection, because there are too many");
             return;
@@ -78,7 +74,7 @@ impl Acceptor {
         let acceptor = Arc::clone(self);
         tokio::spawn(async move {
             acceptor.service.metrics.connections.inc();
-            if let Err(error) = acceptor.serve(stream, place).await {
+            if let Err(error) = acceptor.serve(stream, permit).await {
                 tracing::debug!(%peer, ?error, "A connection ended with an error");
             }
             acceptor.service.metrics.connections.dec();
@@ -88,43 +84,43 @@ impl Acceptor {
     async fn serve(
         &self,
         stream: TcpStream,
-        _place: OwnedSemaphorePermit,
+        _permit: OwnedSemaphorePermit,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return self.exchange(stream).await };
+        let Some(tls) = &self.tls else { return self.serve_http(stream).await };
         let accepting = TlsAcceptor::from(tls.server_config()).accept(stream);
         let accepting = tokio::time::timeout(self.service.limits.header_timeout, accepting);
         let mut stop = self.stop.clone();
         let stream = tokio::select! {
             accepted = accepting => accepted??,
-            // Nothing has been asked for yet.
+            // There is no request yet.
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
-        self.exchange(stream).await
+        self.serve_http(stream).await
     }
 
-    async fn exchange<S>(&self, stream: S) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    async fn serve_http<S>(&self, stream: S) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let limits = &self.service.limits;
-        let times = Times {
+        let timeouts = Timeouts {
             head: limits.header_timeout,
             idle: limits.idle_timeout,
             write: limits.body_timeout,
         };
         let activity = Arc::new(Activity::default());
-        let stream = Timed::new(stream, times, Arc::clone(&activity));
+        let stream = TimedStream::new(stream, timeouts, Arc::clone(&activity));
         let service = service_fn(|request| {
             activity.begin();
-            let answer =
-                exchange::answer(Arc::clone(&self.service), Arc::clone(&activity), request);
+            let (service, activity) = (Arc::clone(&self.service), Arc::clone(&activity));
+            let answer = request_handler::answer(service, activity, request);
             async move { Ok::<_, Infallible>(answer.await) }
         });
         let buffer = usize::try_from(limits.max_header_size).unwrap_or(usize::MAX);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            // That one does not tell a connection without a request from a slow head.
+            // It cannot tell an idle connection from a slow head; the stream has timeouts for both.
             .header_read_timeout(None)
             .max_buf_size(buffer.max(LEAST_BUFFER))
             .max_headers(MAX_HEADERS)
@@ -135,14 +131,8 @@ impl Acceptor {
             served = connection.as_mut() => return Ok(served?),
             _ = stop.wait_for(|stop| *stop) => {}
         }
-        // The request that is running is answered, and no other one read.
+        // The request in progress is answered, and no other one is read.
         connection.as_mut().graceful_shutdown();
         Ok(connection.await?)
-    }
-
-    /// Waits until no connection is left.
-    pub(crate) async fn finished(&self) {
-        // Nobody closes the semaphore.
-        let _ = self.connections.acquire_many(self.most).await;
     }
 }

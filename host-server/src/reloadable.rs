@@ -1,7 +1,7 @@
 //! Values that are read from files, and read again when the files change.
 //!
-//! Kubernetes replaces a mounted secret by changing a symbolic link above it, so a file is looked
-//! at through all links, and what counts is whether it is another one, has another size or time.
+//! Kubernetes replaces a mounted secret by changing a symbolic link above it. So links are followed,
+//! and a file has changed if it is another one or has another size or time.
 
 use btdt_host_runtime::clock;
 use sha2::{Digest, Sha256};
@@ -11,11 +11,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-/// A file system counts time in ticks, and two writes within one cannot be told apart. A file that
-/// was written less than this before it was read, in seconds, is read once more the next time.
+/// A file system counts time in ticks, and two writes within one tick cannot be told apart. A file
+/// that was written less than so many seconds before it was read is read again the next time.
 const RACY: i64 = 2;
 
-/// What a look at the files found.
+/// What a check of the files found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// They are as they were.
@@ -24,9 +24,9 @@ pub enum Change {
     Replaced,
 }
 
-/// Why the files give no value.
+/// Why no value can be made of the files.
 #[derive(Debug, thiserror::Error)]
-pub enum WatchError<E: std::error::Error + 'static> {
+pub enum ReloadError<E: std::error::Error + 'static> {
     /// One of them cannot be read.
     #[error("{} cannot be read: {error}", path.display())]
     Unreadable {
@@ -35,15 +35,15 @@ pub enum WatchError<E: std::error::Error + 'static> {
         /// Why not.
         error: io::Error,
     },
-    /// One of them is larger than is sensible.
+    /// One of them is unreasonably large.
     #[error("{} is larger than {limit} bytes", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// What is sensible.
+        /// The largest size, in bytes.
         limit: u64,
     },
-    /// They can be read, but not be used.
+    /// They can be read, but not used.
     #[error(transparent)]
     Invalid(E),
 }
@@ -52,12 +52,12 @@ pub enum WatchError<E: std::error::Error + 'static> {
 type Parse<T, E> = dyn Fn(&[Vec<u8>]) -> Result<T, E> + Send + Sync;
 
 /// A value that was made of the contents of files.
-pub struct Watched<T, E> {
+pub struct Reloadable<T, E> {
     paths: Vec<PathBuf>,
     limit: u64,
     parse: Box<Parse<T, E>>,
     current: RwLock<Arc<T>>,
-    /// Of the files that were looked at last, whether they were of use or not.
+    /// The files at the last check, valid or not.
     seen: Mutex<Seen>,
 }
 
@@ -97,20 +97,20 @@ impl Stamp {
     }
 }
 
-impl<T, E: std::error::Error + 'static> Watched<T, E> {
+impl<T, E: std::error::Error + 'static> Reloadable<T, E> {
     /// Reads the files, none of which may be larger than `limit` bytes.
     ///
     /// # Errors
-    /// See [`WatchError`].
+    /// See [`ReloadError`].
     pub fn load(
         paths: Vec<PathBuf>,
         limit: u64,
         parse: impl Fn(&[Vec<u8>]) -> Result<T, E> + Send + Sync + 'static,
-    ) -> Result<Self, WatchError<E>> {
-        let (mut seen, contents) = look(&paths, limit)?;
-        let value = parse(&contents).map_err(WatchError::Invalid)?;
+    ) -> Result<Self, ReloadError<E>> {
+        let (mut seen, contents) = read_all(&paths, limit)?;
+        let value = parse(&contents).map_err(ReloadError::Invalid)?;
         seen.in_use = true;
-        Ok(Watched {
+        Ok(Reloadable {
             paths,
             limit,
             parse: Box::new(parse),
@@ -124,18 +124,17 @@ impl<T, E: std::error::Error + 'static> Watched<T, E> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks whether the files have changed, and takes over what is in them now. Cheap as long as
-    /// they have not: one `stat` for each.
+    /// Takes over what is in the files if they have changed. Cheap if not: one `stat` for each.
     ///
     /// # Errors
-    /// What is wrong with the files; the value stays as it was. Files that can be read and are of
-    /// no use are reported once for each of their states.
-    pub fn check(&self) -> Result<Change, WatchError<E>> {
+    /// What is wrong with the files; the value stays as it was. Files that can be read but not used
+    /// are reported once for each of their states.
+    pub fn check(&self) -> Result<Change, ReloadError<E>> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.settled && stamps::<E>(&self.paths).is_ok_and(|stamps| stamps == seen.stamps) {
             return Ok(Change::None);
         }
-        let (found, contents) = look(&self.paths, self.limit)?;
+        let (found, contents) = read_all(&self.paths, self.limit)?;
         let same = found.digest == seen.digest;
         let in_use = seen.in_use;
         *seen = found;
@@ -143,13 +142,13 @@ impl<T, E: std::error::Error + 'static> Watched<T, E> {
             seen.in_use = in_use;
             return Ok(Change::None);
         }
-        let value = (self.parse)(&contents).map_err(WatchError::Invalid)?;
+        let value = (self.parse)(&contents).map_err(ReloadError::Invalid)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
         seen.in_use = true;
         Ok(Change::Replaced)
     }
 
-    /// Whether the value in use is that of the files as they were at the last look.
+    /// Whether the value in use is that of the files at the last check.
     pub fn is_current(&self) -> bool {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).in_use
     }
@@ -157,15 +156,15 @@ impl<T, E: std::error::Error + 'static> Watched<T, E> {
 
 /// The state of all files and their contents. The state is older than the contents, so that a
 /// change in between is seen the next time.
-fn look<E: std::error::Error>(
+fn read_all<E: std::error::Error>(
     paths: &[PathBuf],
     limit: u64,
-) -> Result<(Seen, Vec<Vec<u8>>), WatchError<E>> {
+) -> Result<(Seen, Vec<Vec<u8>>), ReloadError<E>> {
     let stamps = stamps(paths)?;
     let now = clock::now().seconds;
     let settled = stamps.iter().all(|stamp| stamp.is_settled(now));
     let contents =
-        paths.iter().map(|path| read(path, limit)).collect::<Result<Vec<_>, WatchError<E>>>()?;
+        paths.iter().map(|path| read(path, limit)).collect::<Result<Vec<_>, ReloadError<E>>>()?;
     let mut hasher = Sha256::new();
     for content in &contents {
         hasher.update((content.len() as u64).to_le_bytes());
@@ -175,21 +174,21 @@ fn look<E: std::error::Error>(
     Ok((Seen { stamps, settled, digest, in_use: false }, contents))
 }
 
-fn stamps<E: std::error::Error>(paths: &[PathBuf]) -> Result<Vec<Stamp>, WatchError<E>> {
+fn stamps<E: std::error::Error>(paths: &[PathBuf]) -> Result<Vec<Stamp>, ReloadError<E>> {
     let stamp = |path: &PathBuf| match std::fs::metadata(path) {
         Ok(metadata) => Ok(Stamp::of(&metadata)),
-        Err(error) => Err(WatchError::Unreadable { path: path.clone(), error }),
+        Err(error) => Err(ReloadError::Unreadable { path: path.clone(), error }),
     };
     paths.iter().map(stamp).collect()
 }
 
-fn read<E: std::error::Error>(path: &Path, limit: u64) -> Result<Vec<u8>, WatchError<E>> {
+fn read<E: std::error::Error>(path: &Path, limit: u64) -> Result<Vec<u8>, ReloadError<E>> {
     let mut content = Vec::new();
     File::open(path)
         .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut content))
-        .map_err(|error| WatchError::Unreadable { path: path.to_owned(), error })?;
+        .map_err(|error| ReloadError::Unreadable { path: path.to_owned(), error })?;
     if content.len() as u64 > limit {
-        return Err(WatchError::TooLarge { path: path.to_owned(), limit });
+        return Err(ReloadError::TooLarge { path: path.to_owned(), limit });
     }
     Ok(content)
 }
@@ -206,8 +205,8 @@ mod tests {
         contents.iter().map(|content| String::from_utf8_lossy(content).parse::<u64>()).sum()
     }
 
-    fn watch(path: &Path) -> Watched<u64, ParseIntError> {
-        Watched::load(vec![path.to_owned()], 8, number).unwrap()
+    fn load(path: &Path) -> Reloadable<u64, ParseIntError> {
+        Reloadable::load(vec![path.to_owned()], 8, number).unwrap()
     }
 
     fn file(directory: &TempDir, content: &str) -> PathBuf {
@@ -220,15 +219,15 @@ mod tests {
     fn a_changed_file_is_taken_over_once() {
         let directory = TempDir::new().unwrap();
         let path = file(&directory, "1");
-        let watched = watch(&path);
-        assert_eq!(watched.check().unwrap(), Change::None);
+        let reloadable = load(&path);
+        assert_eq!(reloadable.check().unwrap(), Change::None);
         // Of the same size, and at once: within a tick of the clock.
         fs::write(&path, "2").unwrap();
-        assert_eq!(watched.check().unwrap(), Change::Replaced);
-        assert_eq!(*watched.current(), 2);
-        assert_eq!(watched.check().unwrap(), Change::None);
+        assert_eq!(reloadable.check().unwrap(), Change::Replaced);
+        assert_eq!(*reloadable.current(), 2);
+        assert_eq!(reloadable.check().unwrap(), Change::None);
         fs::write(&path, "2").unwrap();
-        assert_eq!(watched.check().unwrap(), Change::None, "the content is the same");
+        assert_eq!(reloadable.check().unwrap(), Change::None, "the content is the same");
     }
 
     #[test]
@@ -256,25 +255,25 @@ mod tests {
     fn what_has_not_settled_is_read_again() {
         let directory = TempDir::new().unwrap();
         let path = file(&directory, "1");
-        let watched = watch(&path);
-        assert!(!watched.seen.lock().unwrap().settled, "it was written a moment ago");
+        let reloadable = load(&path);
+        assert!(!reloadable.seen.lock().unwrap().settled, "it was written a moment ago");
         // A change within the same tick: neither time nor size tell.
-        watched.seen.lock().unwrap().stamps = {
+        reloadable.seen.lock().unwrap().stamps = {
             fs::write(&path, "2").unwrap();
-            stamps::<ParseIntError>(&watched.paths).unwrap()
+            stamps::<ParseIntError>(&reloadable.paths).unwrap()
         };
-        assert_eq!(watched.check().unwrap(), Change::Replaced);
+        assert_eq!(reloadable.check().unwrap(), Change::Replaced);
     }
 
     #[test]
     fn many_quick_changes_are_all_seen() {
         let directory = TempDir::new().unwrap();
         let path = file(&directory, "1");
-        let watched = watch(&path);
+        let reloadable = load(&path);
         for round in 0..200_u64 {
             fs::write(&path, format!("{}", round % 10)).unwrap();
-            watched.check().unwrap();
-            assert_eq!(*watched.current(), round % 10);
+            reloadable.check().unwrap();
+            assert_eq!(*reloadable.current(), round % 10);
         }
     }
 
@@ -287,48 +286,48 @@ mod tests {
         }
         let data = directory.path().join("..data");
         std::os::unix::fs::symlink("one", &data).unwrap();
-        let watched = watch(&data.join("file"));
-        assert_eq!(*watched.current(), 1);
+        let reloadable = load(&data.join("file"));
+        assert_eq!(*reloadable.current(), 1);
         let new = directory.path().join("..new");
         std::os::unix::fs::symlink("two", &new).unwrap();
         fs::rename(new, data).unwrap();
-        assert_eq!(watched.check().unwrap(), Change::Replaced);
-        assert_eq!(*watched.current(), 2);
+        assert_eq!(reloadable.check().unwrap(), Change::Replaced);
+        assert_eq!(*reloadable.current(), 2);
     }
 
     #[test]
     fn what_is_of_no_use_is_reported_once_and_changes_nothing() {
         let directory = TempDir::new().unwrap();
         let path = file(&directory, "1");
-        let watched = watch(&path);
+        let reloadable = load(&path);
         fs::write(&path, "x").unwrap();
-        assert!(matches!(watched.check(), Err(WatchError::Invalid(_))));
-        assert!(!watched.is_current());
-        assert_eq!(watched.check().unwrap(), Change::None);
-        assert!(!watched.is_current());
+        assert!(matches!(reloadable.check(), Err(ReloadError::Invalid(_))));
+        assert!(!reloadable.is_current());
+        assert_eq!(reloadable.check().unwrap(), Change::None);
+        assert!(!reloadable.is_current());
         fs::write(&path, "123456789").unwrap();
-        assert!(matches!(watched.check(), Err(WatchError::TooLarge { .. })));
+        assert!(matches!(reloadable.check(), Err(ReloadError::TooLarge { .. })));
         fs::remove_file(&path).unwrap();
         for _ in 0..2 {
-            assert!(matches!(watched.check(), Err(WatchError::Unreadable { .. })));
-            assert_eq!(*watched.current(), 1);
+            assert!(matches!(reloadable.check(), Err(ReloadError::Unreadable { .. })));
+            assert_eq!(*reloadable.current(), 1);
         }
         fs::write(&path, "3").unwrap();
-        assert_eq!(watched.check().unwrap(), Change::Replaced);
-        assert!(watched.is_current());
-        assert_eq!(*watched.current(), 3);
+        assert_eq!(reloadable.check().unwrap(), Change::Replaced);
+        assert!(reloadable.is_current());
+        assert_eq!(*reloadable.current(), 3);
     }
 
     #[test]
     fn a_file_that_comes_back_as_it_was_is_current_again() {
         let directory = TempDir::new().unwrap();
         let path = file(&directory, "1");
-        let watched = watch(&path);
+        let reloadable = load(&path);
         fs::write(&path, "x").unwrap();
-        watched.check().unwrap_err();
+        reloadable.check().unwrap_err();
         fs::write(&path, "1").unwrap();
-        assert_eq!(watched.check().unwrap(), Change::Replaced);
-        assert!(watched.is_current());
+        assert_eq!(reloadable.check().unwrap(), Change::Replaced);
+        assert!(reloadable.is_current());
     }
 
     #[test]
@@ -338,10 +337,10 @@ mod tests {
         for path in &paths {
             fs::write(path, "1").unwrap();
         }
-        let watched = Watched::load(paths.to_vec(), 8, number).unwrap();
+        let reloadable = Reloadable::load(paths.to_vec(), 8, number).unwrap();
         fs::write(&paths[1], "5").unwrap();
-        assert_eq!(watched.check().unwrap(), Change::Replaced);
-        assert_eq!(*watched.current(), 6);
+        assert_eq!(reloadable.check().unwrap(), Change::Replaced);
+        assert_eq!(*reloadable.current(), 6);
     }
 
     #[test]
@@ -350,9 +349,9 @@ mod tests {
         let path = file(&directory, "1");
         let future = SystemTime::now() + Duration::from_secs(1_000_000);
         File::open(&path).unwrap().set_modified(future).unwrap();
-        let watched = watch(&path);
+        let reloadable = load(&path);
         fs::write(&path, "2").unwrap();
         File::open(&path).unwrap().set_modified(future).unwrap();
-        assert_eq!(watched.check().unwrap(), Change::Replaced);
+        assert_eq!(reloadable.check().unwrap(), Change::Replaced);
     }
 }

@@ -1,11 +1,11 @@
-//! Reads the bodies of requests, as fast as they come but not for ever.
+//! Reads the bodies of requests as fast as they come, and gives up slow senders.
 
-use super::exchange::Refusal;
-use super::timed::Activity;
-use super::{LOOK, Service};
+use super::faults::{ReceiveFault, Refusal};
+use super::io_timeouts::Activity;
+use crate::admission::{CHECK_INTERVAL, Permit, Saturated};
+use crate::service::Service;
 use btdt_host_runtime::archive::TransportError;
 use btdt_host_runtime::clock;
-use btdt_host_runtime::content_coding::CodingFault;
 use btdt_ports::{HttpError, HttpErrorKind};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -14,38 +14,18 @@ use std::future::Future;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
-/// Bytes a second that a sender has to reach on average, once it has had the time of an idle body
-/// to begin. Slower ones would hold their share of memory for hours.
+/// Bytes per second that a sender has to reach on average, after a start of as long as a body may be
+/// idle. Slower ones would hold their share of memory for hours.
 const LEAST_RATE: u64 = 1024;
 
-/// What is received of a body before it needs a share of the memory: whoever sends nothing or
-/// little holds nothing that others need.
-pub(super) const FREE_PART: usize = 16 << 10;
+/// Bytes of a body that are received before it needs a share of the memory: a peer that sends
+/// little or nothing holds nothing that others need.
+const FREE_PART: usize = 16 << 10;
 
 /// Frames that wait between the connection and the thread that unpacks them.
 const QUEUED_FRAMES: usize = 16;
-
-/// Why a body did not arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReceiveFault {
-    /// The connection broke, or the body is not well-formed.
-    Interrupted,
-    /// It came too slowly.
-    TooSlow,
-    /// It is too large.
-    TooLarge,
-}
-
-impl From<CodingFault> for ReceiveFault {
-    fn from(fault: CodingFault) -> Self {
-        match fault {
-            CodingFault::Invalid => ReceiveFault::Interrupted,
-            CodingFault::TooLarge => ReceiveFault::TooLarge,
-        }
-    }
-}
 
 /// A body on its way in.
 pub(super) struct Receiver {
@@ -89,7 +69,7 @@ impl Receiver {
                 }
                 Some(frame) => frame.map_err(|_| ReceiveFault::Interrupted)?,
             };
-            // Trailers are of no interest.
+            // Trailers are ignored.
             let Ok(bytes) = frame.into_data() else { continue };
             self.received += bytes.len() as u64;
             self.service.metrics.received(bytes.len() as u64);
@@ -105,7 +85,7 @@ impl Receiver {
             if left.is_zero() {
                 return Err(ReceiveFault::TooSlow);
             }
-            match tokio::time::timeout(left.min(LOOK), self.body.frame()).await {
+            match tokio::time::timeout(left.min(CHECK_INTERVAL), self.body.frame()).await {
                 Ok(frame) => return Ok(frame),
                 Err(_) => self.check_rate()?,
             }
@@ -121,31 +101,28 @@ impl Receiver {
 
     /// Whether it slowly fills memory that others wait for.
     fn is_in_the_way(&self) -> bool {
-        self.holds
-            .is_some_and(|(since, from)| self.service.is_in_the_way(since, self.received - from))
+        self.holds.is_some_and(|(since, from)| {
+            self.service.admission.is_in_the_way(since, self.received - from)
+        })
     }
 
-    /// Notes that from now on it holds memory.
+    /// Notes that it holds memory from now on.
     pub(super) fn hold(&mut self) {
         self.holds = Some((clock::instant(), self.received));
     }
 
-    /// All of it, of at most `limit` bytes, with the memory that `share` gets for it.
-    pub(super) async fn collect<Share, F>(
+    /// All of it, of at most `limit` bytes, with the `memory` for it.
+    pub(super) async fn collect(
         &mut self,
         limit: u64,
-        share: Share,
-    ) -> Result<(Vec<u8>, OwnedSemaphorePermit), Refusal>
-    where
-        Share: FnOnce() -> F,
-        F: Future<Output = Result<OwnedSemaphorePermit, Refusal>>,
-    {
+        memory: impl Future<Output = Result<Permit, Saturated>>,
+    ) -> Result<(Vec<u8>, Permit), Refusal> {
         if self.announced().is_some_and(|length| length > limit) {
             return Err(ReceiveFault::TooLarge.into());
         }
         let mut collected = Vec::new();
         let ended = self.append(&mut collected, limit, FREE_PART).await?;
-        let permit = share().await?;
+        let permit = memory.await?;
         if !ended {
             self.hold();
             let announced = self.announced().unwrap_or(0);
@@ -173,14 +150,14 @@ impl Receiver {
         Ok(false)
     }
 
-    /// Passes it on to a [`BlockingReader`] until its end, or until nobody reads any more.
+    /// Passes it on to a [`BlockingReader`] until its end, or until that is dropped.
     pub(super) async fn pass_on(mut self, to: mpsc::Sender<Passed>) -> Result<(), ReceiveFault> {
         loop {
             let passed = match self.next().await {
                 Ok(Some(bytes)) => Passed::Bytes(bytes),
                 Ok(None) => Passed::End,
                 Err(fault) => {
-                    // The reader may have gone; then nobody needs to know.
+                    // If the reader is gone, it does not need to know.
                     let _ = to.send(Passed::Fault(fault)).await;
                     return Err(fault);
                 }
@@ -200,14 +177,14 @@ pub(super) enum Passed {
     Fault(ReceiveFault),
 }
 
-/// A body as something to read from, on a thread that may block.
+/// A body as a reader for a thread that may block.
 pub(super) struct BlockingReader {
     from: mpsc::Receiver<Passed>,
     current: Bytes,
     ended: bool,
 }
 
-/// Both ends between a connection and a thread.
+/// Both ends of the channel between a connection and a thread.
 pub(super) fn channel() -> (mpsc::Sender<Passed>, BlockingReader) {
     let (sender, from) = mpsc::channel(QUEUED_FRAMES);
     (sender, BlockingReader { from, current: Bytes::new(), ended: false })

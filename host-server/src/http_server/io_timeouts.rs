@@ -1,4 +1,4 @@
-//! A connection on which a peer that sends or reads nothing is given up.
+//! A stream whose reads and writes fail when the peer sends or reads nothing for too long.
 
 use btdt_host_runtime::clock;
 use std::future::Future;
@@ -11,16 +11,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How long the rest of a body that nobody wants is thrown away, so that its sender comes to read
-/// the answer: a connection that is closed with unread bytes in it takes the answer with it.
+/// How long the rest of an unwanted body is thrown away, so that its sender gets to read the
+/// answer: closing a connection with unread bytes in it loses the answer as well.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Bytes that are thrown away at once.
 const SCRATCH: usize = 8 << 10;
 
-/// The times of a connection.
+/// The timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
+pub(super) struct Timeouts {
     /// For the head of a request.
     pub(super) head: Duration,
     /// From the end of an answer to the next request.
@@ -29,7 +29,7 @@ pub(super) struct Times {
     pub(super) write: Duration,
 }
 
-/// What a connection is at, as those who answer its requests know it.
+/// What a connection is busy with, as told by the handlers of its requests.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     begun: AtomicU64,
@@ -38,7 +38,7 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// The head of a request is here.
+    /// The head of a request has arrived.
     pub(super) fn begin(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
     }
@@ -53,7 +53,7 @@ impl Activity {
         self.unread.store(unread, Ordering::Relaxed);
     }
 
-    /// How many requests have been answered; `None` while one is.
+    /// How many requests have been answered; `None` while one is being answered.
     fn answered(&self) -> Option<u64> {
         let ended = self.ended.load(Ordering::Relaxed);
         (self.begun.load(Ordering::Relaxed) == ended).then_some(ended)
@@ -71,12 +71,12 @@ enum Expected {
     Body,
 }
 
-/// Fails reads of heads that take too long, the wait for a request that does not come, and writes
-/// that make no progress for a while.
-pub(super) struct Timed<S> {
+/// Fails heads that take too long to arrive, connections that stay idle for too long, and writes
+/// that make no progress.
+pub(super) struct TimedStream<S> {
     stream: S,
     activity: Arc<Activity>,
-    times: Times,
+    timeouts: Timeouts,
     expected: Expected,
     reading: Pin<Box<Sleep>>,
     writing: Pin<Box<Sleep>>,
@@ -84,15 +84,15 @@ pub(super) struct Timed<S> {
     is_shut: bool,
 }
 
-impl<S> Timed<S> {
-    pub(super) fn new(stream: S, times: Times, activity: Arc<Activity>) -> Self {
-        Timed {
+impl<S> TimedStream<S> {
+    pub(super) fn new(stream: S, timeouts: Timeouts, activity: Arc<Activity>) -> Self {
+        TimedStream {
             stream,
             activity,
-            times,
+            timeouts,
             expected: Expected::Head,
-            reading: Box::pin(sleep(times.head)),
-            writing: Box::pin(sleep(times.write)),
+            reading: Box::pin(sleep(timeouts.head)),
+            writing: Box::pin(sleep(timeouts.write)),
             waits_for_writing: false,
             is_shut: false,
         }
@@ -102,8 +102,8 @@ impl<S> Timed<S> {
         self.reading.as_mut().reset((clock::instant() + time).into());
     }
 
-    /// Finds out what is being read, and sets the time for it.
-    fn look(&mut self) {
+    /// Finds out what is being read, and sets the timeout for it.
+    fn update_expected(&mut self) {
         match self.activity.answered() {
             None => self.expected = Expected::Body,
             // The first head is timed from the beginning of the connection.
@@ -116,14 +116,14 @@ impl<S> Timed<S> {
                 };
                 if anew {
                     self.expected = Expected::Request(answered);
-                    self.read_within(self.times.idle);
+                    self.read_within(self.timeouts.idle);
                 }
             }
         }
     }
 
-    /// What a write has come to, once the time is taken into account.
-    fn timed<T>(
+    /// The result of a write, or a timeout if it has made no progress for too long.
+    fn or_timeout<T>(
         &mut self,
         polled: Poll<io::Result<T>>,
         context: &mut Context<'_>,
@@ -134,7 +134,7 @@ impl<S> Timed<S> {
         }
         if !self.waits_for_writing {
             self.waits_for_writing = true;
-            let limit = clock::instant() + self.times.write;
+            let limit = clock::instant() + self.timeouts.write;
             self.writing.as_mut().reset(limit.into());
         }
         ready!(self.writing.as_mut().poll(context));
@@ -143,7 +143,7 @@ impl<S> Timed<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Timed<S> {
+impl<S: AsyncRead + Unpin> TimedStream<S> {
     /// Throws away what still comes, for a while.
     fn drain(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; SCRATCH];
@@ -158,21 +158,21 @@ impl<S: AsyncRead + Unpin> Timed<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.look();
+        this.update_expected();
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
         if polled.is_ready() {
             let came = buffer.filled().len() > before;
             if came && matches!(this.expected, Expected::Request(_)) {
                 this.expected = Expected::Head;
-                this.read_within(this.times.head);
+                this.read_within(this.timeouts.head);
             }
             return polled;
         }
@@ -184,14 +184,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.timed(polled, context)
+        self.or_timeout(polled, context)
     }
 
     fn poll_write_vectored(
@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, buffers);
-        self.timed(polled, context)
+        self.or_timeout(polled, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -209,22 +209,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
-        // A read may be waiting since before the answer was given, and nothing would poll it again:
-        // from the end of the answer on, the connection has to be woken when the time is over.
-        self.look();
+        // A read may have been waiting since before the answer was given, and nothing would poll it
+        // again: from the end of the answer on, the timeout has to wake the connection.
+        self.update_expected();
         if matches!(self.expected, Expected::Request(_))
             && self.reading.as_mut().poll(context).is_ready()
         {
             context.waker().wake_by_ref();
         }
-        self.timed(polled, context)
+        self.or_timeout(polled, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.is_shut {
             let polled = Pin::new(&mut this.stream).poll_shutdown(context);
-            ready!(this.timed(polled, context))?;
+            ready!(this.or_timeout(polled, context))?;
             this.is_shut = true;
             this.read_within(LINGER);
         }
