@@ -1,7 +1,7 @@
 //! Clock, random numbers and messages for the core, and the proxies for reaching servers.
 
 use crate::printer::Printer;
-use btdt_host_runtime::http::Proxies;
+use btdt_host_runtime::http_native::Proxies;
 use btdt_host_runtime::{clock, random};
 use btdt_ports::{Environment, Severity, Timestamp};
 

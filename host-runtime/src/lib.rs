@@ -13,10 +13,10 @@ pub mod codec;
 pub mod content_coding;
 #[cfg(feature = "engine")]
 pub mod engine;
+#[cfg(feature = "http-client")]
+pub mod http_client;
 #[cfg(feature = "http")]
-pub mod http;
-#[cfg(feature = "http-rules")]
-pub mod http_rules;
+pub mod http_native;
 pub mod log_lines;
 pub mod server_common;
 pub mod storage;

@@ -2,7 +2,7 @@
 
 use super::memory_budget::SharedMemory;
 use crate::chunk_io::{Sink, Source, StoredForms, StoredObject};
-use crate::http::HttpRemote;
+use crate::http_native::HttpRemote;
 use btdt_ports::{Authority, Environment, Objects, Records};
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use super::instance_state::{HostState, Outcome};
 use super::memory_budget::MemoryFault;
 use crate::archive::{TarArchive, TarPlan};
 use crate::chunk_io::{Sink, Source};
-use crate::http::{HttpBody, HttpRemote};
+use crate::http_native::{HttpBody, HttpRemote};
 use btdt_ports::{
     ArchiveBatch, ArchiveEntry, ArchiveFault, ArchivePlan, ArchiveReader, ChunkEndpoint, CutSizes,
     HttpError, HttpRequest, HttpResponse, IncomingBody, IoError, PackedChunk, Remote, Scope,

@@ -5,10 +5,13 @@ use super::archive::{IncomingArchive, OutgoingArchive};
 use super::objects::{HeldSink, HeldSource};
 use super::own::places;
 use super::wit::{archive, http, objects};
-use crate::http::{AnswerBody, Connection, Response, WasiRemote};
+use crate::http::{GatheringSink, HttpBody, WasiTransport, open_spool};
+use btdt_host_runtime::http_client::{self, ChunkRequests, Transport as _};
 use btdt_ports::{
-    ArchiveFault, ChunkEndpoint, HttpError, HttpRequest, IoError, Scope, TransferFailure,
+    ArchiveFault, ChunkEndpoint, HttpError, HttpRequest, HttpResponse, IncomingBody as _, IoError,
+    Scope, TransferFailure,
 };
+use std::sync::Arc;
 
 impl http::Guest for Adapter {
     type IncomingBody = RestOfAnswer;
@@ -18,12 +21,11 @@ impl http::Guest for Adapter {
 /// A server, with the user's token.
 pub(super) fn connect(how: places::Connection) -> Result<http::Remote, HttpError> {
     let places::Connection { token, root_certificates } = how;
-    let connection = Connection { token, root_certificates };
-    Ok(http::Remote::new(Server(WasiRemote::new(connection)?)))
+    Ok(http::Remote::new(Server(crate::http::connect(token, &root_certificates)?)))
 }
 
 /// The rest of an answer.
-pub(super) struct RestOfAnswer(AnswerBody);
+pub(super) struct RestOfAnswer(HttpBody);
 
 impl http::GuestIncomingBody for RestOfAnswer {
     fn bytes(this: http::IncomingBody, limit: u64) -> Result<Vec<u8>, HttpError> {
@@ -35,21 +37,21 @@ impl http::GuestIncomingBody for RestOfAnswer {
         sink: http::SinkBorrow<'_>,
     ) -> Result<archive::ArchiveReader, ArchiveFault> {
         let sink = sink.get::<HeldSink>().sink.clone();
-        let archive = this.into_inner::<RestOfAnswer>().0.unarchive(sink)?;
+        let archive = this.into_inner::<RestOfAnswer>().0.unarchive(&sink)?;
         Ok(archive::ArchiveReader::new(IncomingArchive::new(archive)))
     }
 }
 
 /// A server.
-pub(super) struct Server(WasiRemote);
+pub(super) struct Server(Arc<WasiTransport>);
 
 impl http::GuestRemote for Server {
     fn restrict(&self, scope: Scope) {
-        self.0.restrict(&scope);
+        self.0.state().restrict(&scope);
     }
 
     fn send(&self, request: HttpRequest) -> Result<http::HttpResponse, HttpError> {
-        answered(self.0.send(request))
+        answered(http_client::send(&self.0, &request))
     }
 
     fn upload(
@@ -58,19 +60,21 @@ impl http::GuestRemote for Server {
         plan: archive::ArchivePlan,
     ) -> Result<http::HttpResponse, HttpError> {
         let plan = plan.into_inner::<OutgoingArchive>().into_plan();
-        answered(self.0.upload(request, plan))
+        answered(http_client::upload_archive(&self.0, &request, plan))
     }
 
     fn sink(&self, endpoint: ChunkEndpoint) -> objects::Sink {
-        objects::Sink::new(HeldSink::remote(self.0.sink(endpoint)))
+        let sink = GatheringSink::new(Arc::clone(&self.0), endpoint);
+        objects::Sink::new(HeldSink::remote(sink))
     }
 
     fn source(&self, endpoint: ChunkEndpoint) -> objects::Source {
-        objects::Source::new(HeldSource(self.0.source(endpoint)))
+        let source = ChunkRequests::new(Arc::clone(&self.0), endpoint);
+        objects::Source::new(HeldSource(Arc::new(source)))
     }
 
     fn spool(&self) -> Result<http::SpoolEnds, IoError> {
-        let (sink, source) = self.0.spool();
+        let (sink, source) = open_spool();
         Ok(http::SpoolEnds {
             sink: objects::Sink::new(HeldSink::local(sink)),
             source: objects::Source::new(HeldSource(source)),
@@ -78,12 +82,14 @@ impl http::GuestRemote for Server {
     }
 
     fn failure(&self) -> Option<TransferFailure> {
-        self.0.failure()
+        self.0.state().failure()
     }
 }
 
-fn answered(answer: Result<Response, HttpError>) -> Result<http::HttpResponse, HttpError> {
-    let Response { status, headers, body } = answer?;
+fn answered(
+    answer: Result<HttpResponse<HttpBody>, HttpError>,
+) -> Result<http::HttpResponse, HttpError> {
+    let HttpResponse { status, headers, body } = answer?;
     let body = http::IncomingBody::new(RestOfAnswer(body));
     Ok(http::HttpResponse { status, headers, body })
 }

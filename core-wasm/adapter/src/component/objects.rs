@@ -2,7 +2,7 @@
 
 use super::Adapter;
 use super::wit::objects;
-use crate::http::RemoteSink;
+use crate::http::GatheringSink;
 use btdt_host_runtime::chunk_io::{Sink, Source, StoredForms, StoredObject};
 use btdt_host_runtime::storage::FilesystemStorage;
 use btdt_ports::wit::types;
@@ -24,7 +24,7 @@ impl objects::Guest for Adapter {
 pub(super) struct HeldSink {
     pub(super) sink: Sink,
     /// The same, if it is a server: that gathers chunks, and has to be told when there are no more.
-    pub(super) remote: Option<Arc<RemoteSink>>,
+    pub(super) remote: Option<Arc<GatheringSink>>,
 }
 
 impl HeldSink {
@@ -32,7 +32,7 @@ impl HeldSink {
         HeldSink { sink, remote: None }
     }
 
-    pub(super) fn remote(sink: RemoteSink) -> Self {
+    pub(super) fn remote(sink: GatheringSink) -> Self {
         let sink = Arc::new(sink);
         HeldSink { sink: Arc::clone(&sink) as Sink, remote: Some(sink) }
     }

@@ -4,7 +4,7 @@ use super::Adapter;
 use super::environment::log;
 use super::objects::{HeldSink, HeldSource};
 use super::wit::tree;
-use crate::http::RemoteSink;
+use crate::http::GatheringSink;
 use crate::wasi_limits::{self, RestoreLosses};
 use btdt_host_runtime::chunk_io::Source;
 use btdt_host_runtime::tree::filesystem::{
@@ -76,7 +76,7 @@ impl tree::GuestFileTree for UserTree {
 pub(super) struct RunningPack {
     packer: RefCell<FilesystemPacker>,
     /// The server that the chunks go to, if that is where they go.
-    remote: Option<Arc<RemoteSink>>,
+    remote: Option<Arc<GatheringSink>>,
 }
 
 impl tree::GuestPacker for RunningPack {
