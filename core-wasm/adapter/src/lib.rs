@@ -7,7 +7,7 @@
 //! is told once.
 
 // Other targets only have the tests of what is pure.
-#![cfg_attr(not(target_family = "wasm"), allow(dead_code))]
+#![cfg_attr(not(target_family = "wasm"), allow(dead_code, unused_imports))]
 
 #[cfg(target_family = "wasm")]
 mod component;

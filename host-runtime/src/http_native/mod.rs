@@ -69,6 +69,7 @@ impl HttpRemote {
     }
 
     /// [`Remote::upload`] of anything that can be read.
+    #[cfg(test)]
     fn upload_from(
         &self,
         request: &HttpRequest,

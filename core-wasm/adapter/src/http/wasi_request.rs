@@ -31,6 +31,12 @@ pub(super) enum Payload<'a> {
     Stream(&'a mut dyn Read),
 }
 
+/// The body of a request that is being sent. Its stream is dropped first: it comes from the body.
+pub(super) struct Upload {
+    stream: OutputStream,
+    body: OutgoingBody,
+}
+
 /// Sends one request. Returns what is left of its body if there is an early response.
 pub(super) fn send(
     bearer: Option<BearerHeader>,
