@@ -31,6 +31,7 @@ impl Environment for SystemEnvironment {
 }
 
 /// The proxies named in the environment.
+#[allow(clippy::disallowed_methods, reason = "the only place that reads variables")]
 pub(crate) fn proxies() -> Proxies {
     // What is not text is not a URL either, and is refused when it is used.
     let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
