@@ -3,6 +3,8 @@
 //! It is built by `cargo xtask build`, not here: a build script that runs cargo fights with the
 //! outer one for locks and flags, and hides minutes of work behind an innocent `cargo check`.
 
+#![allow(clippy::disallowed_methods, reason = "cargo talks to build scripts by variables")]
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -92,24 +92,24 @@ pub(crate) fn run(workspace: &Workspace, suites: &[Suite], arguments: &[String])
     Ok(())
 }
 
-/// The tests of every crate with the native programs, and the tests of the tools.
+/// The tests of every crate with the native programs.
 fn native(workspace: &Workspace, run: &mut Run) -> Result<()> {
     build_components(workspace)?;
     run.cargo_test(&mut hosts(workspace), &[])?;
     let skip = [INTEROP, FUZZER].concat().into_iter().flat_map(|module| ["--skip", module]);
-    run.cargo_test(&mut server_suite(workspace), &skip.collect::<Vec<_>>())?;
+    run.cargo_test(&mut server_suite(workspace), &skip.collect::<Vec<_>>())
+}
+
+/// The end-to-end command-line suite with `btdt.wasm` under wasmtime.
+fn wasi(workspace: &Workspace, run: &mut Run) -> Result<()> {
+    let program = wasi_runtime::wasmtime(workspace, Profile::Dev)?;
+    run.cargo_test(&mut command_line_suite(workspace, &program, BRIEF), &[])?;
     let mut tools = workspace.cargo();
     tools.args(["test", "--no-fail-fast"]);
     for tool in TOOLS {
         tools.args(["--package", tool]);
     }
     run.cargo_test(&mut tools, &[])
-}
-
-/// The end-to-end command-line suite with `btdt.wasm` under wasmtime.
-fn wasi(workspace: &Workspace, run: &mut Run) -> Result<()> {
-    let program = wasi_runtime::wasmtime(workspace, Profile::Dev)?;
-    run.cargo_test(&mut command_line_suite(workspace, &program, BRIEF), &[])
 }
 
 /// The rules that `cargo xtask tidy` checks.

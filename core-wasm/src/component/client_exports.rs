@@ -1,11 +1,12 @@
 //! What front ends ask of the core.
 
+use super::bindings::Core;
 use super::bindings::btdt::cache::{caches, http, objects, records};
 use super::bindings::exports::btdt::cache::client::{
     Cache, FileTree, Guest, GuestInspection, Inspection, RemoteCache,
 };
 use super::capabilities::Host;
-use super::{Core, report_panics};
+use super::panics::report_panics;
 use crate::cache;
 use crate::manifest::{Content, Manifest};
 use crate::operations::administration::{self, RemoteEntries, verify};

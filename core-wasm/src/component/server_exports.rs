@@ -1,9 +1,10 @@
 //! What the server's host asks of the core.
 
+use super::bindings::Core;
 use super::bindings::btdt::cache::archive::ArchivePlan;
 use super::bindings::exports::btdt::cache::server as wit;
 use super::capabilities::Host;
-use super::{Core, report_panics};
+use super::panics::report_panics;
 use crate::http_api::answer::{Encoding, Lookup};
 use crate::http_api::request::Settings;
 use crate::http_api::{self, Answer, Body, Page, Request, Response, ServerContext, UploadFault};

@@ -37,7 +37,6 @@ use btdt_ports::{
 use chunk_upload::ChunkUpload;
 use hyper_transport::HyperTransport;
 use std::fmt;
-use std::io::Read;
 use std::sync::Arc;
 
 /// The body of a response.
@@ -73,7 +72,7 @@ impl HttpRemote {
     fn upload_from(
         &self,
         request: &HttpRequest,
-        read: impl Read + Send + 'static,
+        read: impl std::io::Read + Send + 'static,
     ) -> Result<HttpResponse<HttpBody>, HttpError> {
         http_client::upload(&self.shared, request, read)
     }

@@ -64,6 +64,8 @@ struct Module {
     imports: BTreeSet<Vec<String>>,
     /// Names that `use` introduces in this module, each with the path behind it.
     names: BTreeMap<String, Vec<String>>,
+    /// How many modules that are written out in the file surround the item at hand.
+    depth: usize,
 }
 
 impl Module {
@@ -84,9 +86,7 @@ impl Module {
                     self.add_use(tree, path.clone());
                 }
             }
-            syn::UseTree::Glob(_) => {
-                self.imports.insert(path);
-            }
+            syn::UseTree::Glob(_) => self.add_path(path),
             syn::UseTree::Name(name) if name.ident == "self" => {
                 self.add_name(path.last().cloned().unwrap_or_default(), path);
             }
@@ -104,8 +104,22 @@ impl Module {
     }
 
     fn add_name(&mut self, name: String, path: Vec<String>) {
-        self.imports.insert(path.clone());
-        self.names.insert(name, path);
+        self.add_path(path.clone());
+        if self.depth == 0 {
+            self.names.insert(name, path);
+        }
+    }
+
+    /// Adds a path as it would be written outside the modules that surround it in the file.
+    fn add_path(&mut self, path: Vec<String>) {
+        let supers = path.iter().take_while(|segment| *segment == "super").count();
+        if path.first().is_some_and(|first| first == "crate") || self.depth == 0 {
+            self.imports.insert(path);
+        } else if supers >= self.depth {
+            let outside = path.into_iter().skip(self.depth);
+            let from_the_file = (supers == self.depth).then(|| "self".to_owned());
+            self.imports.insert(from_the_file.into_iter().chain(outside).collect());
+        }
     }
 }
 
@@ -116,6 +130,12 @@ impl<'ast> Visit<'ast> for Module {
         }
     }
 
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        self.depth += 1;
+        visit::visit_item_mod(self, item);
+        self.depth -= 1;
+    }
+
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         self.add_use(&item.tree, Vec::new());
     }
@@ -123,7 +143,7 @@ impl<'ast> Visit<'ast> for Module {
     fn visit_path(&mut self, path: &'ast syn::Path) {
         if path.segments.len() > 1 {
             let segments = path.segments.iter().map(|segment| segment.ident.to_string());
-            self.imports.insert(segments.collect());
+            self.add_path(segments.collect());
         }
         visit::visit_path(self, path);
     }
@@ -316,6 +336,15 @@ mod tests {
             ("lib.rs", "mod a; mod b;"),
         ];
         assert_eq!(found(&files), ["a b"]);
+    }
+
+    #[test]
+    fn modules_inside_a_file_belong_to_it() {
+        let parent = "mod child; pub use child::C;";
+        let own = "struct S; mod inner { use super::S; }";
+        assert!(found(&[("p/mod.rs", parent), ("p/child.rs", own)]).is_empty());
+        let circle = "mod inner { use super::super::S; }";
+        assert_eq!(found(&[("p/mod.rs", parent), ("p/child.rs", circle)]), ["p p::child"]);
     }
 
     #[test]

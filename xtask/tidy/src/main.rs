@@ -46,9 +46,7 @@ fn main() -> Result<()> {
         bail!("tidy: {} findings in {} files", findings.len(), files.len());
     }
     let rust = files.iter().map(|file| file.path.clone()).filter(|path| path.ends_with(".rs"));
-    if let Err(circles) = import_circles::check(root, &rust.collect::<Vec<_>>()) {
-        eprintln!("{circles:#}");
-    }
+    import_circles::check(root, &rust.collect::<Vec<_>>())?;
     println!("tidy: {} files, no findings", files.len());
     Ok(())
 }

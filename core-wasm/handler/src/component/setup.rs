@@ -16,7 +16,10 @@ pub(super) fn config() -> Option<&'static Config> {
     CONFIG.get_or_init(set_up).as_ref()
 }
 
-#[allow(clippy::disallowed_methods, reason = "a component has no main: its host calls it for each request")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a component has no main: its host calls it for each request"
+)]
 fn set_up() -> Option<Config> {
     let variables = env::vars_os();
     // All variables are UTF-8 under WASI.

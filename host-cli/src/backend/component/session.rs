@@ -1,8 +1,10 @@
 //! The operations of the core, as the commands call them.
 
 use super::bindings::client;
-use super::{Cache, CoreError, Tree};
+use super::bindings::tree::FileTree as Tree;
+use super::cache::Cache;
 use btdt_ports::{Algorithm, Digest};
+use std::convert::Infallible as CoreError;
 
 /// The core: it keeps nothing between two operations.
 pub(crate) struct Session;

@@ -1,7 +1,6 @@
 //! Materializes into memory.
 
-use super::MemoryTree;
-use super::nodes::{Node, Nodes, fault};
+use super::nodes::{Node, Nodes, SharedNodes, fault};
 use btdt_host_runtime::chunk_io::Source;
 use btdt_host_runtime::codec::Codec;
 use btdt_host_runtime::tree::plan_checks::{self, Coverage, DirectoryTable};
@@ -17,7 +16,7 @@ const DIRECTORY_MODE: u32 = 0o755;
 
 /// Executes each batch when it is submitted.
 pub struct MemoryMaterializer {
-    tree: MemoryTree,
+    tree: SharedNodes,
     sources: Vec<Source>,
     codec: Codec,
     table: DirectoryTable,
@@ -30,11 +29,11 @@ pub struct MemoryMaterializer {
 
 impl MemoryMaterializer {
     pub(super) fn start(
-        tree: MemoryTree,
+        tree: SharedNodes,
         sources: Vec<Source>,
         placement: Placement,
     ) -> Result<Self, IoError> {
-        let directory = match tree.nodes().get(b"") {
+        let directory = match tree.lock().get(b"") {
             Some(Node::Directory { .. }) => Some(true),
             Some(_) => Some(false),
             None => None,
@@ -117,7 +116,7 @@ impl MemoryMaterializer {
     ) -> Result<(), MaterializeError> {
         let result = match &mut self.staged {
             Some(nodes) => action(nodes, &path),
-            None => action(&mut self.tree.nodes(), &path),
+            None => action(&mut self.tree.lock(), &path),
         };
         result.map_err(|error| MaterializeError::Destination(DestinationFailure { path, error }))
     }
@@ -220,7 +219,7 @@ impl MemoryMaterializer {
             if nodes.get(b"").is_none() {
                 return Err(plan_checks::invalid(Vec::new()));
             }
-            *self.tree.nodes() = nodes;
+            *self.tree.lock() = nodes;
         }
         Ok(())
     }

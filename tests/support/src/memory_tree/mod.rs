@@ -14,13 +14,12 @@ use btdt_ports::{
     Algorithm, CutSizes, DestinationFailure, Digest, Entry, FollowLinks, IoError, IoErrorKind,
     MaterializeError, Placement, Timestamp, Tree,
 };
-use nodes::{Node, Nodes, fault};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use nodes::{Node, SharedNodes, fault};
 
 /// A handle to a tree in memory; clones are the same tree.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryTree {
-    nodes: Arc<Mutex<Nodes>>,
+    nodes: SharedNodes,
 }
 
 impl MemoryTree {
@@ -28,10 +27,6 @@ impl MemoryTree {
     #[must_use]
     pub fn new() -> Self {
         MemoryTree::default()
-    }
-
-    fn nodes(&self) -> MutexGuard<'_, Nodes> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a directory; the empty path is the root.
@@ -44,7 +39,7 @@ impl MemoryTree {
         mode: u32,
         modified: Timestamp,
     ) -> Result<(), IoError> {
-        self.nodes().add(path, Node::Directory { mode, modified })
+        self.nodes.lock().add(path, Node::Directory { mode, modified })
     }
 
     /// Adds a file; the empty path makes it the root.
@@ -55,7 +50,7 @@ impl MemoryTree {
         mode: u32,
         modified: Timestamp,
     ) -> Result<(), IoError> {
-        self.nodes().add_file(path, content.to_vec(), mode, modified)
+        self.nodes.lock().add_file(path, content.to_vec(), mode, modified)
     }
 
     /// Adds a symbolic link.
@@ -65,7 +60,7 @@ impl MemoryTree {
         target: &[u8],
         modified: Timestamp,
     ) -> Result<(), IoError> {
-        self.nodes().add(path, Node::Symlink { target: target.to_vec(), modified })
+        self.nodes.lock().add(path, Node::Symlink { target: target.to_vec(), modified })
     }
 
     /// Adds a socket, FIFO or device.
@@ -75,7 +70,7 @@ impl MemoryTree {
         mode: u32,
         modified: Timestamp,
     ) -> Result<(), IoError> {
-        self.nodes().add(path, Node::Special { mode, modified })
+        self.nodes.lock().add(path, Node::Special { mode, modified })
     }
 
     /// Adds a further name for a file.
@@ -83,13 +78,13 @@ impl MemoryTree {
     /// # Errors
     /// As for [`MemoryTree::insert_directory`], and when `target` is not a file.
     pub fn insert_hard_link(&self, path: &[u8], target: &[u8]) -> Result<(), IoError> {
-        self.nodes().add_link(path, target)
+        self.nodes.lock().add_link(path, target)
     }
 
     /// Removes a path with everything below it, if it exists.
     pub fn remove(&self, path: &[u8]) {
         // Nothing in memory is refused.
-        let _ = self.nodes().remove_tree(path);
+        let _ = self.nodes.lock().remove_tree(path);
     }
 }
 
@@ -100,7 +95,7 @@ impl Tree for MemoryTree {
     type Materializer = MemoryMaterializer;
 
     fn root(&self) -> Result<Option<Entry>, IoError> {
-        Ok(self.nodes().entry(b"", b""))
+        Ok(self.nodes.lock().entry(b"", b""))
     }
 
     fn read_directories(
@@ -108,12 +103,12 @@ impl Tree for MemoryTree {
         paths: &[Vec<u8>],
         follow: FollowLinks,
     ) -> Vec<Result<Vec<Entry>, IoError>> {
-        let nodes = self.nodes();
+        let nodes = self.nodes.lock();
         paths.iter().map(|path| nodes.list(path, follow)).collect()
     }
 
     fn read_file(&self, path: &[u8], limit: u64) -> Result<Vec<u8>, IoError> {
-        let nodes = self.nodes();
+        let nodes = self.nodes.lock();
         let file = nodes.file(&nodes.resolve(path, FollowLinks::Never)?)?;
         if file.content.len() as u64 > limit {
             return Err(fault(IoErrorKind::TooLarge));
@@ -127,7 +122,7 @@ impl Tree for MemoryTree {
         algorithm: Algorithm,
         follow: FollowLinks,
     ) -> Vec<Result<Digest, IoError>> {
-        let nodes = self.nodes();
+        let nodes = self.nodes.lock();
         let digest = |path: &Vec<u8>| {
             let file = nodes.file(&nodes.resolve(path, follow)?)?;
             Ok(match algorithm {
@@ -140,7 +135,7 @@ impl Tree for MemoryTree {
 
     fn pack(&self, sink: &Sink, sizes: CutSizes) -> Result<MemoryPacker, IoError> {
         match self.root()? {
-            Some(_) => Ok(MemoryPacker::new(self.clone(), sink.clone(), sizes)),
+            Some(_) => Ok(MemoryPacker::new(self.nodes.clone(), sink.clone(), sizes)),
             None => Err(fault(IoErrorKind::NotFound)),
         }
     }
@@ -151,7 +146,7 @@ impl Tree for MemoryTree {
         placement: Placement,
     ) -> Result<MemoryMaterializer, MaterializeError> {
         let sources = sources.iter().map(|source| Source::clone(source)).collect();
-        MemoryMaterializer::start(self.clone(), sources, placement).map_err(|error| {
+        MemoryMaterializer::start(self.nodes.clone(), sources, placement).map_err(|error| {
             MaterializeError::Destination(DestinationFailure { path: Vec::new(), error })
         })
     }

@@ -2,7 +2,7 @@
 
 use btdt_ports::{Entry, EntryKind, FollowLinks, IoError, IoErrorKind, LinkId, Timestamp};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Symbolic links that a path may lead through, as on Linux.
 const MAX_LINKS: usize = 40;
@@ -41,6 +41,16 @@ pub(super) struct Nodes {
     nodes: BTreeMap<Vec<u8>, Node>,
     files: BTreeMap<u64, FileNode>,
     next_file: u64,
+}
+
+/// The nodes of a tree; clones are the same tree.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SharedNodes(Arc<Mutex<Nodes>>);
+
+impl SharedNodes {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Nodes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(super) fn fault(kind: IoErrorKind) -> IoError {

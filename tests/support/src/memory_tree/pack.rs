@@ -1,7 +1,6 @@
 //! Packs files that are in memory.
 
-use super::MemoryTree;
-use super::nodes::Nodes;
+use super::nodes::{Nodes, SharedNodes};
 use btdt_host_runtime::chunk_cutting;
 use btdt_host_runtime::chunk_io::Sink;
 use btdt_host_runtime::codec::Codec;
@@ -15,7 +14,7 @@ use std::sync::Arc;
 
 /// Packs each batch when it is submitted.
 pub struct MemoryPacker {
-    tree: MemoryTree,
+    tree: SharedNodes,
     sink: Sink,
     sizes: CutSizes,
     codec: Codec,
@@ -23,7 +22,7 @@ pub struct MemoryPacker {
 }
 
 impl MemoryPacker {
-    pub(super) fn new(tree: MemoryTree, sink: Sink, sizes: CutSizes) -> Self {
+    pub(super) fn new(tree: SharedNodes, sink: Sink, sizes: CutSizes) -> Self {
         MemoryPacker { tree, sink, sizes, codec: Codec::new(), outcomes: Vec::new() }
     }
 
@@ -34,7 +33,7 @@ impl MemoryPacker {
     fn pack(&mut self, batch: &PackBatch, group: Group) -> Result<Packed, PackError> {
         let tree = self.tree.clone();
         let content = |index| {
-            content(&tree.nodes(), batch, index)
+            content(&tree.lock(), batch, index)
                 .map_err(|fault| Packed::Fault(PackedFault { file: index, fault }))
         };
         match group {
