@@ -10,17 +10,16 @@
 //!
 //! 1. [`digest`]: SHA-256 and BLAKE3
 //! 2. [`key`]: keys and prefixes, and the names of their records
-//! 3. [`error`]: why an operation failed
-//! 4. [`manifest`]: a tree and where its content is, and its encoded form
-//! 5. [`chunking`]: which files share a chunk
-//! 6. [`tree`]: the user's files: listed, packed, compared and written
-//! 7. [`archive`]: tar archives into manifests and out of them
-//! 8. [`storage`]: records and objects of a local cache, and when they may go
-//! 9. [`protocol`]: what client and server say to each other
-//! 10. [`cache`]: one interface for local and remote caches
-//! 11. [`operations`]: store, restore, clean, hash, list, inspect, delete, verify
-//! 12. [`http_api`]: the server's answers
-//! 13. `component`: the core as a component
+//! 3. [`manifest`]: a tree and where its content is, and its encoded form
+//! 4. [`chunking`]: which files share a chunk
+//! 5. [`tree`]: the user's files: listed, packed, compared and written
+//! 6. [`archive`]: tar archives into manifests and out of them
+//! 7. [`storage`]: records and objects of a local cache, and when they may go
+//! 8. [`protocol`]: what client and server say to each other
+//! 9. [`cache`]: one interface for local and remote caches
+//! 10. [`operations`]: store, restore, clean, hash, list, inspect, delete, verify
+//! 11. [`http_api`]: the server's answers
+//! 12. `component`: the core as a component
 
 pub mod archive;
 pub mod cache;
