@@ -36,7 +36,8 @@ fn main() {
         println!("cargo::rerun-if-changed={}", source.display());
         newest = newest.max(newest_in(&source));
     }
-    let artifact = target_dir.join(format!("component/btdt-core.{profile}.{target}.cwasm"));
+    let directory = if profile == "release" { "component/release" } else { "component" };
+    let artifact = target_dir.join(directory).join(format!("btdt-core.{target}.cwasm"));
     println!("cargo::rerun-if-changed={}", artifact.display());
     println!("cargo::rustc-env=BTDT_CORE={}", artifact.display());
     match fs::metadata(&artifact).and_then(|metadata| metadata.modified()) {

@@ -5,6 +5,7 @@
 #
 # usage: demo.sh PROGRAM DIRECTORY
 set -euo pipefail
+export LC_ALL=C # for the decimal point of $EPOCHREALTIME, and the order of sort
 program=$1
 directory=$2
 cache=$directory/cache first=$directory/dependencies second=$directory/dependencies-changed

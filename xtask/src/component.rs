@@ -53,8 +53,9 @@ pub(crate) fn build(workspace: &Workspace, profile: Profile, triple: Option<&str
         .with_context(|| format!("the component is missing: {}", built.display()))?;
     precompiler::check_imports(workspace, &built, ALLOWED)?;
 
-    fs::create_dir_all(workspace.component_dir()).context("could not make target/component")?;
-    let wasm = workspace.component_wasm();
+    fs::create_dir_all(workspace.component_dir(profile))
+        .context("could not make target/component")?;
+    let wasm = workspace.component_wasm(profile);
     write_if_new(&wasm, &bytes)?;
     add_checksum(&wasm)?;
     let cwasm = workspace.component_cwasm(profile, &triple);
@@ -70,11 +71,11 @@ pub(crate) fn build(workspace: &Workspace, profile: Profile, triple: Option<&str
 /// # Errors
 /// If the component does not call one of these imports.
 pub(crate) fn build_trapping(workspace: &Workspace) -> Result<()> {
-    let directory = workspace.component_dir();
+    let directory = workspace.component_dir(Profile::Dev);
     let (wasm, cwasm) =
         (directory.join("btdt-core-trapping.wasm"), directory.join("btdt-core-trapping.cwasm"));
     let mut command = composer::command(workspace)?;
-    command.arg("trap").args([&workspace.component_wasm(), &wasm]).args(TRAPS);
+    command.arg("trap").args([&workspace.component_wasm(Profile::Dev), &wasm]).args(TRAPS);
     process::run(&mut command).context("could not make the core component trap")?;
     precompile(workspace, &wasm, &cwasm, &workspace.host_triple()?)
 }

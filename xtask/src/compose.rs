@@ -59,13 +59,13 @@ struct Composition {
 pub(crate) fn compose(workspace: &Workspace, profile: Profile) -> Result<Vec<PathBuf>> {
     wasm_target::ensure(workspace)?;
     component::build(workspace, profile, None)?;
-    let core = workspace.component_wasm();
+    let core = workspace.component_wasm(profile);
     describe(workspace, &core)?;
     build_parts(workspace, profile)?;
     let artifact = |guest: &Guest| workspace.guest_artifact(profile, guest.output);
     let mut made = Vec::new();
     for composition in COMPOSITIONS {
-        let path = workspace.component_dir().join(composition.name);
+        let path = workspace.component_dir(profile).join(composition.name);
         let new = with_ending(&path, ".new");
         let mut command = composer::command(workspace)?;
         command.arg("compose").args([&artifact(&ADAPTER), &core, &artifact(&composition.shell)]);

@@ -70,7 +70,7 @@ enum Task {
     /// Build btdt and its server as components that run under any WASI runtime.
     ///
     /// Composes the core component with the adapter, which gives it files and servers through WASI,
-    /// and with a front end. Writes btdt.wasm and btdt-server.wasm to target/component/, and beside
+    /// and with a front end. Writes btdt.wasm and btdt-server.wasm to target/component/release/, and beside
     /// these and btdt-core.wasm their checksums (.sha256) and interfaces (.wit). Fails if one of
     /// the two imports anything besides wasi:*.
     Compose,

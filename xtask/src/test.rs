@@ -124,7 +124,8 @@ fn style(workspace: &Workspace, run: &mut Run) -> Result<()> {
 pub(crate) fn interop(workspace: &Workspace, run: &mut Run) -> Result<()> {
     interop_tools::ensure(workspace)?;
     build_components(workspace)?;
-    run.cargo_test(&mut server_suite(workspace), INTEROP)?;
+    let modules = run.unless_narrowed(INTEROP);
+    run.cargo_test(&mut server_suite(workspace), modules)?;
     run.cargo_test(hosts(workspace).args(["--test", "auth"]), &[])
 }
 
@@ -132,7 +133,8 @@ pub(crate) fn interop(workspace: &Workspace, run: &mut Run) -> Result<()> {
 pub(crate) fn fuzzer(workspace: &Workspace, run: &mut Run) -> Result<()> {
     fuzzer::ensure(workspace)?;
     build_components(workspace)?;
-    run.cargo_test(&mut server_suite(workspace), FUZZER)
+    let modules = run.unless_narrowed(FUZZER);
+    run.cargo_test(&mut server_suite(workspace), modules)
 }
 
 /// The end-to-end command-line suite with `btdt.wasm` on Node.js, through jco.
@@ -183,6 +185,11 @@ fn command_line_suite(
 }
 
 impl Run {
+    /// The filter of a suite, unless the user names tests: test programs run what any word names.
+    fn unless_narrowed(&self, modules: &'static [&'static str]) -> &'static [&'static str] {
+        if self.arguments.iter().any(|word| !word.starts_with('-')) { &[] } else { modules }
+    }
+
     /// Runs one `cargo test`, shows its output and adds its results.
     fn cargo_test(&mut self, command: &mut Command, arguments: &[&str]) -> Result<()> {
         command.arg("--").args(arguments).args(&self.arguments);

@@ -63,19 +63,24 @@ impl Workspace {
         &self.target_dir
     }
 
-    /// Where the hosts' build scripts find the core component and its precompiled forms.
-    pub(crate) fn component_dir(&self) -> PathBuf {
-        self.target_dir.join("component")
+    /// Where components and their precompiled forms are, for tests or for users. The hosts' build
+    /// scripts look there too.
+    pub(crate) fn component_dir(&self, profile: Profile) -> PathBuf {
+        let directory = self.target_dir.join("component");
+        match profile {
+            Profile::Dev => directory,
+            Profile::Release => directory.join("release"),
+        }
     }
 
     /// The core component as WebAssembly.
-    pub(crate) fn component_wasm(&self) -> PathBuf {
-        self.component_dir().join("btdt-core.wasm")
+    pub(crate) fn component_wasm(&self, profile: Profile) -> PathBuf {
+        self.component_dir(profile).join("btdt-core.wasm")
     }
 
-    /// The core component as machine code for hosts of one profile and target.
+    /// The core component as machine code for one target.
     pub(crate) fn component_cwasm(&self, profile: Profile, triple: &str) -> PathBuf {
-        self.component_dir().join(format!("btdt-core.{}.{triple}.cwasm", profile.directory()))
+        self.component_dir(profile).join(format!("btdt-core.{triple}.cwasm"))
     }
 
     /// Where cargo writes a component.
@@ -228,8 +233,8 @@ mod tests {
     fn profiles_have_different_artifacts() {
         let workspace = sample();
         let path = |profile| workspace.component_cwasm(profile, "x86_64-linux");
-        assert!(path(Profile::Dev).ends_with("component/btdt-core.debug.x86_64-linux.cwasm"));
-        assert!(path(Profile::Release).ends_with("component/btdt-core.release.x86_64-linux.cwasm"));
+        assert!(path(Profile::Dev).ends_with("component/btdt-core.x86_64-linux.cwasm"));
+        assert!(path(Profile::Release).ends_with("component/release/btdt-core.x86_64-linux.cwasm"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Makes connections: TCP, through a proxy where one is set, and TLS.
 
-use super::hyper_errors::{not_connected, proxy_failed};
+use super::hyper_errors::{is_time_out, not_connected, proxy_failed};
 use super::proxy_settings::{ChosenProxy, ProxySettings};
 use super::server_stream::ServerStream;
 use super::tls_config::LazyTls;
@@ -22,6 +22,14 @@ use tower_service::Service;
 /// After so long without traffic, the system asks whether the server is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// So many probes without an answer mean that the server is gone.
+const KEEP_ALIVE_RETRIES: u32 = 3;
+
+/// What is sent has to be acknowledged within this time, or the server is gone: sooner than any time
+/// without data would tell.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
 type BoxError = Box<dyn Error + Send + Sync>;
 type Connecting<E> = Pin<Box<dyn Future<Output = Result<TokioIo<ServerStream>, E>> + Send>>;
 
@@ -42,6 +50,9 @@ impl Connector {
         tcp.set_connect_timeout(Some(limit));
         tcp.set_keepalive(Some(KEEP_ALIVE));
         tcp.set_keepalive_interval(Some(KEEP_ALIVE));
+        tcp.set_keepalive_retries(Some(KEEP_ALIVE_RETRIES));
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         let direct = DirectConnector { tcp, tls: Arc::new(tls) };
         Connector { direct, proxies, limit }
     }
@@ -53,11 +64,12 @@ impl Connector {
         let proxy = self.proxies.proxy_for(&url)?;
         let connecting = async {
             match &proxy {
-                None => self
-                    .direct
-                    .connect(target)
-                    .await
-                    .map_err(|error| not_connected(&*error, &url, None)),
+                None => {
+                    self.direct.connect(target).await.map_err(|error| match is_time_out(&*error) {
+                        true => RequestError::slow_connection(&url, self.limit),
+                        false => not_connected(&*error, &url, None),
+                    })
+                }
                 Some(proxy) => self.through(proxy, target, &url).await,
             }
         };

@@ -44,6 +44,12 @@ pub(super) fn not_connected(
     }
 }
 
+/// Whether a connection took too long, by the connector's own limit.
+pub(super) fn is_time_out(error: &(dyn Error + 'static)) -> bool {
+    let io = find::<io::Error>(&chain(error)).map(io::Error::kind);
+    io == Some(io::ErrorKind::TimedOut)
+}
+
 /// What a request without a response means.
 pub(super) fn unanswered(error: &legacy::Error, url: &Url) -> RequestError {
     let chain = chain(error);

@@ -90,10 +90,12 @@ pub(super) struct BodyReader {
 impl BodyReader {
     pub(super) fn start(
         network: &NetworkThreads,
-        mut response: HyperResponse,
+        response: HyperResponse,
     ) -> Result<Self, RequestError> {
         let (sender, pieces) = mpsc::channel(WAITING_PIECES);
         network.runtime()?.spawn(async move {
+            // All of it: the rest keeps the threads and the upload alive that the stream needs.
+            let mut response = response;
             loop {
                 let piece = match response.stream.next().await {
                     Ok(Some(data)) => Piece::Data(data),

@@ -208,7 +208,7 @@ impl RequestHandler {
         let memory = self.claims.body_memory(most.saturating_mul(DECODED_MANIFEST));
         let (body, memory) = receiver.collect(limit, memory).await?;
         let permit = self.claims.decision().await?;
-        let (head, is_head) = (Arc::clone(&self.head), self.is_head);
+        let (head, claims, is_head) = (Arc::clone(&self.head), self.claims.clone(), self.is_head);
         let answered = self.service.run(permit, move |service, _permit| {
             let body = match decompress(body, encoding.into(), limit) {
                 Ok(body) => body,
@@ -217,8 +217,9 @@ impl RequestHandler {
             let response =
                 service.call(|session| session.with_bytes(&head, service.settings, &body))?;
             drop(body);
-            // Its memory is enough for an answer about it.
-            Ok(prepare(response, is_head, |_| Some(memory)).map_err(Refusal::from))
+            // The memory of the body is enough for an answer about it, but others wait for it.
+            let memory = |bytes| claims.answer_memory_at_once(bytes).or(Some(memory));
+            Ok(prepare(response, is_head, memory).map_err(Refusal::from))
         });
         answered.await?
     }
@@ -243,7 +244,7 @@ impl RequestHandler {
             Err(refusal) => return Err(refusal),
         };
         let permit = self.claims.decision().await?;
-        let (head, is_head) = (Arc::clone(&self.head), self.is_head);
+        let (head, claims, is_head) = (Arc::clone(&self.head), self.claims.clone(), self.is_head);
         let answered = self.service.run(permit, move |service, _permit| {
             let kept = received.and_then(|(stored, _memory, reserved)| {
                 intake.keep(&digest, &stored, limit, reserved)
@@ -255,7 +256,7 @@ impl RequestHandler {
                     service.call(|session| session.refuse_chunk(&head, service.settings, fault))?
                 }
             };
-            Ok(prepare(response, is_head, |_| None))
+            Ok(prepare(response, is_head, |bytes| claims.answer_memory_at_once(bytes)))
         });
         Ok(answered.await??)
     }
@@ -275,14 +276,14 @@ impl RequestHandler {
         receiver.hold();
         let (sender, reader) = body_receiver::channel();
         let passing = tokio::spawn(receiver.pass_on(sender));
-        let (head, is_head) = (Arc::clone(&self.head), self.is_head);
+        let (head, claims, is_head) = (Arc::clone(&self.head), self.claims.clone(), self.is_head);
         let answered = self.service.run(permit, move |service, _permit| {
             let (reader, sink) = (Box::new(reader), intake.into_sink());
             let archive = TarArchive::new(reader, encoding.into(), sink, limit)
                 .map_err(|fault| CoreError::Trap(fault.to_string()))?;
             let response =
                 service.call(|session| session.with_archive(&head, service.settings, archive))?;
-            Ok(prepare(response, is_head, |_| None))
+            Ok(prepare(response, is_head, |bytes| claims.answer_memory_at_once(bytes)))
         });
         let answered = answered.await;
         // A sender that was too slow is told so; if it is gone, it does not matter.
