@@ -95,7 +95,8 @@ mod tests {
         for payload in Parser::new(0).parse_all(&rewritten) {
             if let wasmparser::Payload::CodeSectionEntry(body) = payload.unwrap() {
                 let reader = body.get_operators_reader().unwrap();
-                operators.extend(reader.into_iter().map(|operator| format!("{operator:?}")));
+                operators
+                    .extend(reader.into_iter().map(|operator| format!("{:?}", operator.unwrap())));
             }
         }
         let shown = ["Call { function_index: 0 }", "Unreachable", "I32Add", "End"];
